@@ -1,0 +1,1 @@
+"""The job service around the training engine: API, database, dispatcher, tracker, command line."""

@@ -1,0 +1,163 @@
+"""The dispatcher's child that holds Ray: a pool of warm drivers, and what is asked of them. Disposable.
+
+Requests are answered one at a time, each within a few seconds; a driver that does not answer is reported as gone.
+Drivers belong to this process and die with it; the dispatcher then starts new attempts.
+"""
+
+import json
+import os
+import signal
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import ray
+
+from service.child import Message, pipe_from_arguments
+from service.settings import Settings
+from workers.driver import Driver
+from workers.problem import Order
+
+CALL_SECONDS = 5.0
+"""How long a driver may take to answer."""
+IDLE_DRIVERS = 2
+"""How many drivers wait, imported and warm, for the next jobs."""
+SHARE_OF_NODE = 1e-4
+"""Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
+
+
+class PooledDriver(NamedTuple):
+    """A driver actor, and where it runs."""
+
+    actor: Any
+    description: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Ray's id of the actor."""
+        return str(self.actor._actor_id.hex())  # noqa: SLF001 - Ray offers no other way
+
+
+class Cluster:
+    """Answers the dispatcher's requests with what Ray says."""
+
+    def __init__(self) -> None:
+        self._starting: list[tuple[Any, Any]] = []  # actors, and the references to their descriptions
+        self._idle: list[PooledDriver] = []
+        self._busy: dict[str, PooledDriver] = {}
+        self._fill()
+
+    def answer(self, request: Message) -> Message:
+        """Do what a request asks for."""
+        match request["do"]:
+            case "reserve":
+                return self._reserve(request["job"])
+            case "start":
+                return self._start(request)
+            case "progress":
+                return self._progress(request["jobs"])
+            case "release":
+                return self._release(request["job"], keep=request["keep"])
+        raise ValueError(request["do"])
+
+    def _reserve(self, job_id: str) -> Message:
+        """An idle driver, which is the job's from now on."""
+        self._collect(wait=not self._idle)
+        if not self._idle:
+            return {"error": "No driver is ready yet."}
+        driver = self._busy[job_id] = self._idle.pop(0)
+        self._fill()
+        return {"driver": {"id": driver.id, **driver.description}}
+
+    def _start(self, request: Message) -> Message:
+        driver = self._busy[request["job"]]
+        order = Order(**request["order"])
+        started = ray.get(driver.actor.start.remote(request["job"], request["attempt"], order), timeout=CALL_SECONDS)
+        return {"started": started}
+
+    def _progress(self, jobs: dict[str, int]) -> Message:
+        """What the drivers of `jobs` have done since the epochs given; `gone` for those that do not answer."""
+        asked = {
+            job_id: self._busy[job_id].actor.progress.remote(since)
+            for job_id, since in jobs.items()
+            if job_id in self._busy
+        }
+        if asked:
+            ray.wait(list(asked.values()), num_returns=len(asked), timeout=CALL_SECONDS)
+        answers = {job_id: _result(reference) for job_id, reference in asked.items()}
+        self._collect(wait=False)
+        return {"jobs": {job_id: answers.get(job_id, {"state": "gone"}) for job_id in jobs}, "slots": _slots()}
+
+    def _release(self, job_id: str, *, keep: bool) -> Message:
+        """End a job's driver, or keep it for the next job if it has ended well."""
+        driver = self._busy.pop(job_id, None)
+        if driver is None:
+            return {}
+        if keep and len(self._idle) < IDLE_DRIVERS:
+            driver.actor.release.remote()
+            self._idle.append(driver)
+        else:
+            ray.kill(driver.actor)
+        return {}
+
+    def _fill(self) -> None:
+        while len(self._idle) + len(self._starting) < IDLE_DRIVERS:
+            actor = Driver.options(num_cpus=0, resources={"gradsum": SHARE_OF_NODE}).remote()
+            self._starting.append((actor, actor.describe.remote()))
+
+    def _collect(self, *, wait: bool) -> None:
+        """Take in the drivers that have come up; with `wait`, until there is one."""
+        if not self._starting:
+            return
+        references = [reference for _, reference in self._starting]
+        ray.wait(references, num_returns=1, timeout=CALL_SECONDS if wait else 0)
+        still: list[tuple[Any, Any]] = []
+        for actor, reference in self._starting:
+            ready, _ = ray.wait([reference], timeout=0)
+            if not ready:
+                still.append((actor, reference))
+                continue
+            description = _result(reference)
+            if description.get("state") != "gone":
+                self._idle.append(PooledDriver(actor, description))
+        self._starting = still
+        self._fill()
+
+
+def _result(reference: Any) -> dict[str, Any]:  # noqa: ANN401 - Ray's reference
+    try:
+        answer: dict[str, Any] = ray.get(reference, timeout=0)
+    except (ray.exceptions.RayError, TimeoutError) as error:
+        return {"state": "gone", "reason": f"the driver was lost ({type(error).__name__})"}
+    return answer
+
+
+def _slots() -> int:
+    """How many workers the cluster runs at once: the CPUs of the nodes that train."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return int(sum(node.get("CPU", 0) for node in nodes if "gradsum" in node))
+
+
+def serve(connection: Connection, address: str) -> None:
+    """Connect to Ray, then answer requests until the dispatcher closes the pipe."""
+    ray.init(
+        address=address, namespace="gradsum", log_to_driver=False, logging_level="WARNING", configure_logging=False
+    )
+    cluster = Cluster()
+    connection.send_bytes(json.dumps({"ready": True, "slots": _slots()}).encode())
+    while True:
+        try:
+            request = json.loads(connection.recv_bytes())
+        except (EOFError, OSError):
+            break
+        connection.send_bytes(json.dumps({"id": request["id"], **cluster.answer(request)}).encode())
+    ray.shutdown()
+
+
+def main() -> None:
+    """The process `python -m service.cluster FD`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's business
+    serve(pipe_from_arguments(), Settings().ray_address or os.environ["RAY_ADDRESS"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What to do next for a job, as pure functions of its row and of a few facts."""
+
+from typing import Literal, NamedTuple
+
+from service.store.jobs import Job
+
+Step = Literal["wait", "cancel", "fail", "resolve", "prepare", "start", "restart"]
+
+
+class Facts(NamedTuple):
+    """What the dispatcher knows beside the job's row."""
+
+    dataset_status: str  # preparing | ready | failed
+    has_driver: bool  # a driver works, or is being asked to
+    slots: int | None  # workers the cluster runs at once; None while there is no cluster
+    free_slots: int
+
+
+class Decision(NamedTuple):
+    """A step, and what the job's `status_reason` should say meanwhile."""
+
+    step: Step
+    code: str | None = None
+    message: str | None = None
+
+    @property
+    def status_reason(self) -> dict[str, str | None] | None:
+        """As the job record keeps it."""
+        return None if self.code is None else {"code": self.code, "message": self.message}
+
+
+def decide(job: Job, facts: Facts) -> Decision:
+    """The next step for a job that is not final."""
+    if job.status == "cancelling":
+        return Decision("cancel")
+    if facts.has_driver:
+        return Decision("wait")
+    match job.status:
+        case "running":
+            return Decision("restart")
+        case "starting":
+            return _next_attempt(job, facts)
+        case "queued":
+            return _ready_data(job, facts) or _place(job, facts)
+    return Decision("wait")
+
+
+def _next_attempt(job: Job, facts: Facts) -> Decision:
+    if job.attempt >= job.spec["max_attempts"]:
+        return Decision("fail", "driver_lost", f"Its driver was lost {job.attempt} times (max_attempts).")
+    return _place(job, facts)
+
+
+def _ready_data(job: Job, facts: Facts) -> Decision | None:
+    if facts.dataset_status == "failed":
+        return Decision("fail", "dataset_failed", "Its dataset can't be used.")
+    if facts.dataset_status == "preparing":
+        return Decision("wait", "waiting_for_data", "The dataset is being read.")
+    if not job.resolved:
+        return Decision("resolve")
+    if job.plan is None:
+        return Decision("prepare", "waiting_for_data", "The training matrix is being built.")
+    return None
+
+
+def _place(job: Job, facts: Facts) -> Decision:
+    """Driver and workers, all or none."""
+    needed = wanted_workers(job, facts.slots)
+    if facts.slots is None:
+        return Decision("wait", "waiting_for_workers", "The Ray cluster is not up yet.")
+    if needed > facts.slots:
+        return Decision("wait", "waiting_for_workers", f"It needs {needed} workers; the cluster has {facts.slots}.")
+    if needed > facts.free_slots:
+        free = f"{facts.free_slots} of {facts.slots}"
+        return Decision("wait", "waiting_for_workers", f"It needs {needed} workers; {free} are free.")
+    return Decision("start")
+
+
+def wanted_workers(job: Job, slots: int | None) -> int:
+    """The workers of the job's plan; `auto` ones give way to a smaller cluster."""
+    planned = int(job.plan["workers"]) if job.plan else 1
+    if job.requested.get("resources", {}).get("workers", "auto") == "auto" and slots:
+        return min(planned, slots)
+    return planned

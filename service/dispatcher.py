@@ -1,0 +1,250 @@
+"""The one restart authority: turns rows of SQL into prepared data, drivers on the cluster and final states.
+
+SQL and a clock, nothing else is in this process: Ray and the data are behind two disposable children. Whatever
+is lost (a child, a driver, this process) is found missing at the next step, and the job gets a new attempt.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any
+
+from service.child import Child, Lost, Message
+from service.decisions import Decision, Facts, decide, wanted_workers
+from service.leadership import Leadership
+from service.logs import Log
+from service.preparation import Preparation
+from service.recording import record
+from service.settings import Settings
+from service.store import components, datasets, jobs
+from service.store.database import Database
+from service.store.jobs import Job
+
+TICK_SECONDS = 0.1
+PROGRESS_SECONDS = 1.0
+EAGER_PROGRESS_SECONDS = 0.2
+"""While an attempt is young: most jobs are short, and someone may be watching."""
+YOUNG_SECONDS = 3.0
+REPORT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+
+
+@dataclass
+class Running:
+    """A job that has a driver, or is about to: the slots it takes, and how far its figures are recorded."""
+
+    workers: int
+    since: float
+    attempt: int = 0
+    started: bool = False
+    last_epoch: int = 0
+
+
+class Dispatcher:
+    """Looks at the record ten times a second and takes the next step of every job."""
+
+    def __init__(self, database: Database, settings: Settings, log: Log, owner: str) -> None:
+        self._database = database
+        self._settings = settings
+        self._log = log
+        self._leadership = Leadership(database, owner)
+        self._cluster = Child("service.cluster", log)
+        self._prepare = Child("service.prepare", log)
+        self._preparation = Preparation(database, settings, self._prepare, log)
+        self._running: dict[str, Running] = {}
+        self._slots: int | None = None
+        self._asking = False
+        self._ask_at = 0.0
+        self._report_at = 0.0
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Work until `stopping` says so, then end the children."""
+        try:
+            while not stopping():
+                self.step()
+                pipes = [child.connection for child in (self._cluster, self._prepare) if child.connection]
+                wait(pipes, timeout=TICK_SECONDS) if pipes else time.sleep(TICK_SECONDS)
+        finally:
+            self._cluster.stop()
+            self._prepare.stop()
+
+    def step(self) -> None:
+        """One look at the record and at the children."""
+        self._cluster.pump()
+        self._prepare.pump()
+        self._slots = None if self._cluster.ready is None else self._slots or self._cluster.ready["slots"]
+        if not self._leadership.holds():
+            return
+        with self._database.read() as connection:
+            waiting = datasets.preparing(connection)
+            unfinished = jobs.unfinished(connection)
+            sources = {job.dataset_id: datasets.get(connection, job.dataset_id) for job in unfinished}
+        for dataset in waiting:
+            self._preparation.ingest(dataset)
+        self._forget_all_but({job.id for job in unfinished})
+        for job in unfinished:
+            dataset = sources[job.dataset_id]
+            if dataset is not None:
+                self._advance(job, dataset)
+        self._ask_for_progress()
+        self._report()
+
+    def _advance(self, job: Job, dataset: datasets.Dataset) -> None:
+        decision = decide(job, self._facts(job, dataset))
+        match decision.step:
+            case "cancel":
+                self._cancel(job)
+            case "fail":
+                self._fail(job, decision, dataset)
+            case "resolve":
+                self._preparation.resolve(job, dataset)
+            case "prepare":
+                self._preparation.build(job, dataset, self._slots or self._settings.worker_slots)
+            case "start":
+                self._start(job)
+            case "restart":
+                self._restart(job)
+        if decision.step in {"wait", "prepare"} and job.status in {"queued", "starting"}:
+            self._explain(job, decision)
+
+    def _facts(self, job: Job, dataset: datasets.Dataset) -> Facts:
+        taken = sum(running.workers for running in self._running.values())
+        slots = self._slots
+        return Facts(dataset.status, job.id in self._running, slots, max((slots or 0) - taken, 0))
+
+    def _explain(self, job: Job, decision: Decision) -> None:
+        if decision.status_reason == job.status_reason:
+            return
+        with self._database.write() as connection:
+            jobs.change(connection, job, status_reason=decision.status_reason)
+
+    def _fail(self, job: Job, decision: Decision, dataset: datasets.Dataset) -> None:
+        error = dataset.error if decision.code == "dataset_failed" else None
+        error = error or {"code": decision.code, "message": decision.message}
+        with self._database.write() as connection:
+            jobs.move(connection, job, "failed", error["message"], error=error)
+        self._log.warning("job_failed", job_id=job.id, reason=error["message"])
+
+    def _cancel(self, job: Job) -> None:
+        """End the driver, if there is one, and then the job."""
+
+        def on_answer(_answer: Message | Lost) -> None:
+            self._running.pop(job.id, None)
+            with self._database.write() as connection:
+                jobs.end_attempt(connection, job.id, job.attempt, "cancelled")
+                jobs.move(connection, job, "cancelled")
+            self._log.info("job_cancelled", job_id=job.id)
+
+        self._cluster.ask({"do": "release", "job": job.id, "keep": False}, ANSWER_SECONDS, on_answer)
+
+    def _restart(self, job: Job) -> None:
+        """A running job without a driver goes back to starting, where it gets its next attempt."""
+        with self._database.write() as connection:
+            jobs.end_attempt(connection, job.id, job.attempt, "its driver was lost")
+            jobs.move(connection, job, "starting", f"the driver of attempt {job.attempt} was lost")
+        self._log.warning("driver_lost", job_id=job.id, attempt=job.attempt)
+
+    def _start(self, job: Job) -> None:
+        """Reserve a driver, record which, and only then ask it to start."""
+        self._running[job.id] = Running(wanted_workers(job, self._slots), time.monotonic())
+
+        def on_driver(answer: Message | Lost) -> None:
+            if isinstance(answer, Lost) or "error" in answer:
+                self._running.pop(job.id, None)
+                return
+            self._start_on(job, answer["driver"])
+
+        self._cluster.ask({"do": "reserve", "job": job.id}, ANSWER_SECONDS, on_driver)
+
+    def _start_on(self, job: Job, driver: dict[str, Any]) -> None:
+        running = self._running.get(job.id)
+        attempt = job.attempt + 1
+        with self._database.write() as connection:
+            changes: dict[str, object] = {"attempt": attempt, "workers": []}
+            if job.started_at is None:
+                changes["started_at"] = jobs.now()
+            moved = jobs.move(connection, job, "starting", None if attempt == 1 else f"attempt {attempt}", **changes)
+            if moved:
+                jobs.add_attempt(connection, job.id, attempt, driver)
+        if running is None or not moved:
+            self._release(job.id, keep=False)
+            return
+        running.attempt = attempt
+        self._log.info("job_started", job_id=job.id, attempt=attempt, driver_pid=driver["pid"])
+
+        def on_started(answer: Message | Lost) -> None:
+            if isinstance(answer, Lost) or not answer.get("started"):
+                self._release(job.id, keep=False)
+                return
+            running.started = True
+            self._ask_at = 0.0
+
+        request = {
+            "do": "start",
+            "job": job.id,
+            "attempt": attempt,
+            "order": self._order(job, attempt, running.workers),
+        }
+        self._cluster.ask(request, ANSWER_SECONDS, on_started)
+
+    def _order(self, job: Job, attempt: int, workers: int) -> dict[str, Any]:
+        storage = self._settings.storage
+        return {
+            "spec": job.spec,
+            "plan": {**(job.plan or {}), "workers": workers},
+            "matrix_directory": str(storage / "matrices" / str(job.matrix_key)),
+            "output_directory": str(storage / "jobs" / job.id / "attempts" / str(attempt)),
+        }
+
+    def _release(self, job_id: str, *, keep: bool) -> None:
+        self._running.pop(job_id, None)
+        self._cluster.ask({"do": "release", "job": job_id, "keep": keep}, ANSWER_SECONDS, lambda _answer: None)
+
+    def _forget_all_but(self, unfinished: set[str]) -> None:
+        """End the drivers of jobs that became final (or were deleted) behind our back."""
+        for job_id in [job_id for job_id in self._running if job_id not in unfinished]:
+            self._release(job_id, keep=False)
+
+    def _ask_for_progress(self) -> None:
+        now = time.monotonic()
+        since = {job_id: running.last_epoch for job_id, running in self._running.items() if running.started}
+        if self._asking or now < self._ask_at or not since:
+            return
+        self._asking = True
+        young = any(now - self._running[job_id].since < YOUNG_SECONDS for job_id in since)
+        self._ask_at = now + (EAGER_PROGRESS_SECONDS if young else PROGRESS_SECONDS)
+        self._cluster.ask({"do": "progress", "jobs": since}, ANSWER_SECONDS, self._on_progress)
+
+    def _on_progress(self, answer: Message | Lost) -> None:
+        """Record what the drivers say, for all jobs in one transaction."""
+        self._asking = False
+        if isinstance(answer, Lost):
+            self._running = {}
+            return
+        self._slots = answer["slots"]
+        with self._database.write() as connection:
+            ended = {
+                job_id: record(connection, job_id, self._running[job_id].attempt, report)
+                for job_id, report in answer["jobs"].items()
+                if job_id in self._running
+            }
+        for job_id, report in answer["jobs"].items():
+            if job_id in ended and report.get("epochs"):
+                self._running[job_id].last_epoch = report["epochs"][-1]["epoch"]
+        for job_id, outcome in ended.items():
+            if outcome is not None:
+                self._release(job_id, keep=outcome in {"succeeded", "failed"})
+                self._log.info("attempt_ended", job_id=job_id, outcome=outcome)
+
+    def _report(self) -> None:
+        """Say how the dispatcher and its cluster are, for /readyz."""
+        now = time.monotonic()
+        if now < self._report_at:
+            return
+        self._report_at = now + REPORT_SECONDS
+        up = self._slots is not None
+        with self._database.write() as connection:
+            components.report(connection, "dispatcher", "ok", {"running_jobs": len(self._running)})
+            details = {"worker_slots": self._slots} if up else {"message": "The Ray cluster does not answer."}
+            components.report(connection, "cluster", "ok" if up else "degraded", details)

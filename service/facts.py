@@ -1,0 +1,15 @@
+"""The service's rows and settings as the training engine wants to see them."""
+
+from service.settings import Settings
+from service.store.datasets import Dataset
+from workers.resolve import DatasetFacts, Limits
+
+
+def facts_of(dataset: Dataset) -> DatasetFacts:
+    """What resolving a spec needs to know of a dataset that is ready."""
+    return DatasetFacts(dataset.id, dataset.name, dataset.rows or 0, dataset.columns or [])
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What a job may ask for at most."""
+    return Limits(settings.limit_parameters, settings.limit_epochs, settings.limit_shards, settings.limit_workers)

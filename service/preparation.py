@@ -1,0 +1,156 @@
+"""Data made ready for jobs: datasets read, specs resolved, training matrices built. The work itself is the child's."""
+
+from collections import Counter
+from typing import Any
+
+from service.child import Child, Lost, Message
+from service.facts import facts_of, limits_of
+from service.logs import Log
+from service.settings import Settings
+from service.store import datasets, jobs
+from service.store.database import Database
+from service.store.datasets import Dataset
+from service.store.jobs import Job
+from workers.errors import GradsumError
+from workers.matrix import MatrixRequest, matrix_key
+from workers.plan import make_plan
+from workers.resolve import resolve
+from workers.spec import JobSpec
+
+WORK_SECONDS = 6 * 3600.0
+MOST_LOSSES = 3
+"""A file that takes the child down this often is to blame itself."""
+
+
+class Preparation:
+    """Asks the preparing child for what is missing, each thing once, and records how it went."""
+
+    def __init__(self, database: Database, settings: Settings, child: Child, log: Log) -> None:
+        self._database = database
+        self._settings = settings
+        self._child = child
+        self._log = log
+        self._asked: set[str] = set()
+        self._losses: Counter[str] = Counter()
+
+    def ingest(self, dataset: Dataset) -> None:
+        """Have an uploaded file read into column files."""
+        upload = self._settings.storage / "uploads" / dataset.id
+        request = {
+            "do": "ingest",
+            "path": str(upload),
+            "options": dataset.options,
+            "destination": str(self._settings.storage / "datasets" / dataset.content_key),
+            "limits": {"columns": self._settings.limit_columns},
+        }
+
+        def on_done(answer: Message) -> None:
+            with self._database.write() as connection:
+                if "error" in answer:
+                    datasets.fail(connection, dataset.id, answer["error"])
+                else:
+                    read = answer["ok"]
+                    datasets.finish(connection, dataset.id, read["rows"], read["rejected_rows"], read["columns"])
+            upload.unlink(missing_ok=True)
+            outcome = "dataset_failed" if "error" in answer else "dataset_ready"
+            self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
+
+        self._ask(dataset.id, request, on_done)
+
+    def resolve(self, job: Job, dataset: Dataset) -> None:
+        """Put values for every `auto`, now that the dataset is known."""
+        try:
+            resolution = resolve(JobSpec.model_validate(job.spec), facts_of(dataset), limits_of(self._settings))
+        except GradsumError as error:
+            self._fail(job, {"code": error.code, "message": error.message})
+            return
+        with self._database.write() as connection:
+            jobs.change(
+                connection,
+                job,
+                spec=resolution.spec.model_dump(),
+                name=resolution.spec.name,
+                resolved=True,
+                warnings=[*job.warnings, *resolution.warnings],
+            )
+
+    def build(self, job: Job, dataset: Dataset, slots: int) -> None:
+        """Have the training matrix built, then plan the job."""
+        spec = JobSpec.model_validate(job.spec)
+        request = matrix_request(spec)
+        key = matrix_key(dataset.content_key, request)
+        notes = resolve(JobSpec.model_validate(job.requested), facts_of(dataset), limits_of(self._settings)).notes
+
+        def on_done(answer: Message) -> None:
+            if "error" in answer:
+                self._fail(job, answer["error"])
+            else:
+                self._plan(job, spec, key, answer["ok"], slots, notes)
+
+        storage = self._settings.storage
+        message = {
+            "do": "build",
+            "dataset_directory": str(storage / "datasets" / dataset.content_key),
+            "request": request._asdict(),
+            "destination": str(storage / "matrices" / key),
+        }
+        self._ask(job.id, message, on_done)
+
+    def _plan(self, job: Job, spec: JobSpec, key: str, matrix: dict[str, Any], slots: int, notes: list[str]) -> None:
+        plan = make_plan(
+            spec,
+            n_inputs=matrix["n_inputs"],
+            n_outputs=len(matrix["classes"] or matrix["targets"]),
+            n_training=matrix["training_rows"],
+            n_validation=matrix["validation_rows"],
+            slots=slots,
+            notes=notes,
+        )
+        planned = {**job.spec, "resources": {"workers": plan.workers, "shards": plan.shards}}
+        with self._database.write() as connection:
+            jobs.change(
+                connection,
+                job,
+                spec=planned,
+                plan=plan._asdict(),
+                matrix_key=key,
+                block_rows=plan.block_rows,
+                warnings=[*job.warnings, *matrix["warnings"]],
+                status_reason=None,
+            )
+
+    def _ask(self, key: str, message: Message, on_done: Any) -> None:  # noqa: ANN401 - a local function
+        if key in self._asked:
+            return
+        self._asked.add(key)
+
+        def on_answer(answer: Message | Lost) -> None:
+            self._asked.discard(key)
+            if not isinstance(answer, Lost):
+                on_done(answer)
+                return
+            self._losses[key] += self._child.ready is not None or "was lost" in answer.reason
+            if self._losses[key] >= MOST_LOSSES:
+                message = f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}."
+                on_done({"error": {"code": "preparation_failed", "message": message, "errors": []}})
+
+        self._child.ask(message, WORK_SECONDS, on_answer)
+
+    def _fail(self, job: Job, error: dict[str, Any]) -> None:
+        with self._database.write() as connection:
+            jobs.move(connection, job, "failed", error["message"], error=error)
+        self._log.warning("job_failed", job_id=job.id, reason=error["message"])
+
+
+def matrix_request(spec: JobSpec) -> MatrixRequest:
+    """What a resolved spec wants of its training matrix."""
+    if not isinstance(spec.features, list):
+        raise TypeError("the spec is not resolved")
+    return MatrixRequest(
+        targets=spec.targets,
+        task=spec.task,
+        features=tuple(spec.features),
+        split=spec.split.model_dump(include={"validation", "test", "by", "column", "salt"}),
+        standardize=spec.preprocessing.standardize is True,
+        dtype=spec.training.dtype,
+    )

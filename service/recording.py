@@ -1,0 +1,68 @@
+"""What a driver reports, written to the record: figures, workers, state, result and model."""
+
+from typing import Any
+
+from service.store import jobs, metrics, models
+from service.store.database import Transaction
+from service.store.jobs import Job
+
+PROGRESS = ("epoch", "loss", "validation_loss", "validation_accuracy", "validation_r2")
+
+
+def record(connection: Transaction, job_id: str, attempt: int, report: dict[str, Any]) -> str | None:
+    """Write one report of an attempt's driver; its outcome if the attempt has ended, or is not wanted any more."""
+    job = jobs.get(connection, job_id)
+    if job is None or job.attempt != attempt or job.status not in {"starting", "running"}:
+        return "superseded"
+    epochs = report.get("epochs", [])
+    if epochs:
+        metrics.append(connection, job_id, columns(epochs))
+    changes: dict[str, Any] = {"workers": report["workers"]} if "workers" in report else {}
+    if epochs:
+        changes["progress"] = progress(job, epochs)
+    state = report["state"]
+    if state == "running" and job.status == "starting":
+        jobs.move(connection, job, "running", **changes)
+    elif state in {"succeeded", "failed"}:
+        _end(connection, job, report, changes)
+    else:
+        jobs.change(connection, job, **changes) if changes else None
+    if state in {"starting", "running"}:
+        return None
+    reason = report.get("reason") or report.get("error", {}).get("message") or state
+    jobs.end_attempt(connection, job_id, attempt, reason)
+    return str(state)
+
+
+def columns(epochs: list[dict[str, Any]]) -> metrics.Columns:
+    """The figures of consecutive epochs as equally long lists; null where an epoch has no such figure."""
+    names = dict.fromkeys(name for row in epochs for name in row)
+    return {name: [row.get(name) for row in epochs] for name in names}
+
+
+def progress(job: Job, epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the job record shows of its newest epoch."""
+    newest = epochs[-1]
+    seen = {name: newest[name] for name in PROGRESS if newest.get(name) is not None}
+    seconds = sum(row["seconds"] for row in epochs) / len(epochs)
+    return {**seen, "epochs": job.spec["training"]["epochs"], "seconds_per_epoch": seconds}
+
+
+def _end(connection: Transaction, job: Job, report: dict[str, Any], changes: dict[str, Any]) -> None:
+    if report["state"] == "failed":
+        jobs.move(connection, job, "failed", report["error"]["message"], error=report["error"], **changes)
+        return
+    result = report["result"]
+    jobs.move(connection, job, "succeeded", result=result, numerics=result["numerics"], **changes)
+    name = job.spec["tracking"]["registered_model"]
+    if name is not None:
+        directory = f"jobs/{job.id}/attempts/{job.attempt}/model"
+        models.add(
+            connection,
+            project=job.project,
+            actor=job.actor,
+            name=name,
+            job_id=job.id,
+            directory=directory,
+            tags=job.tags,
+        )

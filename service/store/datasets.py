@@ -1,0 +1,156 @@
+"""Rows of datasets: registered, versioned under their name, prepared or failed."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.engine import RowMapping
+
+from service.store.database import now
+from service.store.pages import Page, page
+from service.store.tables import datasets, jobs
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A registered dataset. `columns` is as the column files' metadata has it; None until it is ready."""
+
+    sequence: int
+    id: str
+    project: str
+    actor: str
+    group_id: str | None
+    name: str
+    version: int
+    created_at: str
+    tags: dict[str, str]
+    status: str  # preparing | ready | failed
+    options: dict[str, Any]
+    source: dict[str, Any]
+    sha256: str
+    content_key: str
+    bytes: int
+    rows: int | None
+    rejected_rows: int | None
+    columns: list[dict[str, Any]] | None
+    error: dict[str, Any] | None
+
+
+class DatasetInUseError(Exception):
+    """The dataset can't be deleted: a job still needs it."""
+
+
+def new_id() -> str:
+    """An id for a dataset that is about to be uploaded."""
+    return f"ds_{secrets.token_hex(12)}"
+
+
+def add(
+    connection: Connection,
+    *,
+    id: str,  # noqa: A002 - the column's name
+    project: str,
+    actor: str,
+    name: str,
+    options: dict[str, Any],
+    source: dict[str, Any],
+    sha256: str,
+    content_key: str,
+    bytes: int,  # noqa: A002 - the column's name
+    tags: dict[str, str],
+) -> tuple[Dataset, bool]:
+    """The dataset, and whether it is new: the newest version of a name stays where its content is the same."""
+    newest = find(connection, project, name)
+    if newest is not None and newest.content_key == content_key and newest.status != "failed":
+        return newest, False
+    highest = connection.execute(
+        select(func.max(datasets.c.version)).where(datasets.c.project == project, datasets.c.name == name)
+    ).scalar()
+    values = {
+        "id": id,
+        "project": project,
+        "actor": actor,
+        "group_id": None,
+        "name": name,
+        "version": (highest or 0) + 1,
+        "created_at": now(),
+        "tags": tags,
+        "status": "preparing",
+        "options": options,
+        "source": source,
+        "sha256": sha256,
+        "content_key": content_key,
+        "bytes": bytes,
+    }
+    connection.execute(datasets.insert().values(values))
+    return _required(get(connection, id)), True
+
+
+def get(connection: Connection, dataset_id: str) -> Dataset | None:
+    """The dataset with this id."""
+    return _dataset(connection.execute(select(datasets).where(datasets.c.id == dataset_id)).mappings().first())
+
+
+def find(connection: Connection, project: str, name: str, version: int | None = None) -> Dataset | None:
+    """The given version of a name, or its newest."""
+    query = select(datasets).where(datasets.c.project == project, datasets.c.name == name)
+    if version is not None:
+        query = query.where(datasets.c.version == version)
+    return _dataset(connection.execute(query.order_by(datasets.c.version.desc()).limit(1)).mappings().first())
+
+
+def listed(
+    connection: Connection, project: str, *, limit: int, after: str | None, status: str | None, name: str | None
+) -> tuple[list[Dataset], bool]:
+    """A page of datasets, newest first, and whether there are more."""
+    query = select(datasets).where(datasets.c.project == project)
+    query = query.where(datasets.c.status == status) if status else query
+    query = query.where(datasets.c.name == name) if name else query
+    found: Page = page(connection, datasets, query, limit, after)
+    return [Dataset(**row) for row in found.rows], found.has_more
+
+
+def preparing(connection: Connection) -> list[Dataset]:
+    """Datasets that wait to be read, oldest first."""
+    query = select(datasets).where(datasets.c.status == "preparing").order_by(datasets.c.sequence)
+    return [Dataset(**row) for row in connection.execute(query).mappings()]
+
+
+def finish(connection: Connection, dataset_id: str, rows: int, rejected: int, columns: list[dict[str, Any]]) -> None:
+    """Record that the column files are there."""
+    _update(connection, dataset_id, status="ready", rows=rows, rejected_rows=rejected, columns=columns)
+
+
+def fail(connection: Connection, dataset_id: str, error: dict[str, Any]) -> None:
+    """Record why the dataset can't be used."""
+    _update(connection, dataset_id, status="failed", error=error)
+
+
+def delete(connection: Connection, dataset_id: str) -> None:
+    """Forget the dataset; DatasetInUseError where a job refers to it."""
+    if connection.execute(select(jobs.c.id).where(jobs.c.dataset_id == dataset_id).limit(1)).first() is not None:
+        raise DatasetInUseError(dataset_id)
+    connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
+
+
+def shares_content(connection: Connection, content_key: str) -> bool:
+    """Whether any dataset still uses the column files of this content."""
+    query = select(datasets.c.id).where(datasets.c.content_key == content_key).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _update(connection: Connection, dataset_id: str, **values: object) -> None:
+    connection.execute(
+        datasets.update().where(datasets.c.id == dataset_id, datasets.c.status == "preparing").values(**values)
+    )
+
+
+def _dataset(row: RowMapping | None) -> Dataset | None:
+    return None if row is None else Dataset(**row)
+
+
+def _required(dataset: Dataset | None) -> Dataset:
+    if dataset is None:
+        raise LookupError("a dataset that was just written is gone")
+    return dataset

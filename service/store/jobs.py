@@ -1,0 +1,199 @@
+"""Rows of jobs: state, attempts, progress and end. Every change of state is conditional and leaves a transition."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from service.jobs import FINAL, allowed
+from service.store.database import now
+from service.store.pages import page
+from service.store.tables import attempts, idempotency_keys, jobs, tracking, transitions
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the record has it. `spec` has every `auto` resolved once `resolved` is true."""
+
+    sequence: int
+    id: str
+    project: str
+    actor: str
+    group_id: str | None
+    name: str | None
+    created_at: str
+    tags: dict[str, str]
+    priority: int
+    dataset_id: str
+    requested: dict[str, Any]
+    spec: dict[str, Any]
+    resolved: bool
+    matrix_key: str | None
+    plan: dict[str, Any] | None
+    numerics: dict[str, Any] | None
+    block_rows: int | None
+    status: str
+    status_reason: dict[str, Any] | None
+    attempt: int
+    started_at: str | None
+    finished_at: str | None
+    progress: dict[str, Any] | None
+    workers: list[dict[str, Any]]
+    warnings: list[str]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+def add(
+    connection: Connection,
+    *,
+    project: str,
+    actor: str,
+    dataset_id: str,
+    requested: dict[str, Any],
+    spec: dict[str, Any],
+    resolved: bool,
+    warnings: list[str],
+    block_rows: int | None = None,
+) -> Job:
+    """A new job, queued, with its tracking row beside it."""
+    job_id = f"job_{secrets.token_hex(12)}"
+    values = {
+        "id": job_id,
+        "project": project,
+        "actor": actor,
+        "group_id": None,
+        "name": spec["name"],
+        "created_at": now(),
+        "tags": spec["tags"],
+        "priority": spec["priority"],
+        "dataset_id": dataset_id,
+        "requested": requested,
+        "spec": spec,
+        "resolved": resolved,
+        "block_rows": block_rows,
+        "status": "queued",
+        "attempt": 0,
+        "workers": [],
+        "warnings": warnings,
+    }
+    connection.execute(jobs.insert().values(values))
+    connection.execute(tracking.insert().values(job_id=job_id, last_epoch=0, described=False, finished=False))
+    _record_transition(connection, job_id, "queued", None)
+    return required(connection, job_id)
+
+
+def get(connection: Connection, job_id: str) -> Job | None:
+    """The job with this id."""
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    return None if row is None else Job(**row)
+
+
+def required(connection: Connection, job_id: str) -> Job:
+    """The job with this id, which must be there."""
+    job = get(connection, job_id)
+    if job is None:
+        raise LookupError(job_id)
+    return job
+
+
+def listed(
+    connection: Connection, project: str, *, limit: int, after: str | None, status: str | None, name: str | None
+) -> tuple[list[Job], bool]:
+    """A page of jobs, newest first, and whether there are more."""
+    query = select(jobs).where(jobs.c.project == project)
+    query = query.where(jobs.c.status == status) if status else query
+    query = query.where(jobs.c.name == name) if name else query
+    found = page(connection, jobs, query, limit, after)
+    return [Job(**row) for row in found.rows], found.has_more
+
+
+def unfinished(connection: Connection) -> list[Job]:
+    """Every job that is not final: the most urgent first, then the oldest."""
+    query = select(jobs).where(jobs.c.status.not_in(FINAL)).order_by(jobs.c.priority.desc(), jobs.c.sequence)
+    return [Job(**row) for row in connection.execute(query).mappings()]
+
+
+def move(connection: Connection, job: Job, status: str, reason: str | None = None, **changes: object) -> bool:
+    """Take `job` to `status` if it is still in the state and attempt that the caller saw; whether it was."""
+    if not allowed(job.status, status):
+        raise ValueError(f"{job.id} can't go from {job.status} to {status}")
+    if status in FINAL:
+        changes["finished_at"] = now()
+    changes.setdefault("status_reason", None)
+    updated = connection.execute(
+        jobs.update()
+        .where(jobs.c.id == job.id, jobs.c.status == job.status, jobs.c.attempt == job.attempt)
+        .values(status=status, **changes)
+    )
+    if updated.rowcount == 0:
+        return False
+    _record_transition(connection, job.id, status, reason)
+    return True
+
+
+def change(connection: Connection, job: Job, **changes: object) -> bool:
+    """Change columns of `job` if it is still in the state and attempt that the caller saw; whether it was."""
+    updated = connection.execute(
+        jobs.update()
+        .where(jobs.c.id == job.id, jobs.c.status == job.status, jobs.c.attempt == job.attempt)
+        .values(**changes)
+    )
+    return updated.rowcount > 0
+
+
+def delete(connection: Connection, job_id: str) -> None:
+    """Forget a job that is final, with everything recorded about it."""
+    connection.execute(jobs.delete().where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
+
+
+def add_attempt(connection: Connection, job_id: str, attempt: int, driver: dict[str, Any]) -> None:
+    """Record which driver is asked to run this attempt, before it is asked."""
+    connection.execute(attempts.insert().values(job_id=job_id, attempt=attempt, driver=driver, started_at=now()))
+
+
+def end_attempt(connection: Connection, job_id: str, attempt: int, reason: str) -> None:
+    """Record why an attempt ended."""
+    connection.execute(
+        attempts.update()
+        .where(attempts.c.job_id == job_id, attempts.c.attempt == attempt)
+        .values(ended_at=now(), reason=reason)
+    )
+
+
+def history(connection: Connection, job_id: str) -> list[dict[str, Any]]:
+    """The job's changes of state in order: `status`, `at`, `reason`."""
+    query = select(transitions.c.status, transitions.c.at, transitions.c.reason)
+    query = query.where(transitions.c.job_id == job_id).order_by(transitions.c.sequence)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def remember_key(
+    connection: Connection, project: str, actor: str, key: str, request_sha256: str, object_id: str
+) -> None:
+    """Remember what an Idempotency-Key made."""
+    connection.execute(
+        idempotency_keys.insert().values(
+            project=project,
+            actor=actor,
+            key=key,
+            request_sha256=request_sha256,
+            object_id=object_id,
+            created_at=now(),
+        )
+    )
+
+
+def recall_key(connection: Connection, project: str, actor: str, key: str) -> tuple[str, str] | None:
+    """The hash of the request that came with this Idempotency-Key before, and the id of what it made."""
+    columns = idempotency_keys.c
+    query = select(columns.request_sha256, columns.object_id).where(
+        columns.project == project, columns.actor == actor, columns.key == key
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _record_transition(connection: Connection, job_id: str, status: str, reason: str | None) -> None:
+    connection.execute(transitions.insert().values(job_id=job_id, status=status, at=now(), reason=reason))

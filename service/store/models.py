@@ -1,0 +1,103 @@
+"""Rows of models: the versions of each name, and the champion among them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from service.store.database import now
+from service.store.tables import champions, models
+
+
+@dataclass(frozen=True)
+class Model:
+    """One version of a registered model; its files lie in `directory` below the storage."""
+
+    sequence: int
+    project: str
+    actor: str
+    group_id: str | None
+    name: str
+    version: int
+    created_at: str
+    tags: dict[str, str]
+    job_id: str
+    directory: str
+
+
+def add(
+    connection: Connection, *, project: str, actor: str, name: str, job_id: str, directory: str, tags: dict[str, str]
+) -> Model:
+    """The next version of `name`; the first one is its champion."""
+    query = select(func.max(models.c.version)).where(models.c.project == project, models.c.name == name)
+    version = (connection.execute(query).scalar() or 0) + 1
+    connection.execute(
+        models.insert().values(
+            project=project,
+            actor=actor,
+            group_id=None,
+            name=name,
+            version=version,
+            created_at=now(),
+            tags=tags,
+            job_id=job_id,
+            directory=directory,
+        )
+    )
+    if champion_version(connection, project, name) is None:
+        connection.execute(
+            champions.insert().values(
+                project=project, name=name, version=version, promoted_at=now(), reason="the first version of its name"
+            )
+        )
+    found = get(connection, project, name, version)
+    if found is None:
+        raise LookupError(f"{name}/{version}")
+    return found
+
+
+def get(connection: Connection, project: str, name: str, version: int) -> Model | None:
+    """One version of a name."""
+    query = select(models).where(models.c.project == project, models.c.name == name, models.c.version == version)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Model(**row)
+
+
+def of_job(connection: Connection, job_id: str) -> Model | None:
+    """The model version that a job made."""
+    row = connection.execute(select(models).where(models.c.job_id == job_id)).mappings().first()
+    return None if row is None else Model(**row)
+
+
+def versions(connection: Connection, project: str, name: str) -> list[Model]:
+    """Every version of a name, newest first."""
+    query = select(models).where(models.c.project == project, models.c.name == name)
+    return [Model(**row) for row in connection.execute(query.order_by(models.c.version.desc())).mappings()]
+
+
+def newest_of_each_name(
+    connection: Connection, project: str, *, limit: int, after: str | None, name: str | None
+) -> tuple[list[Model], bool]:
+    """A page of names in the order of the alphabet, each by its newest version, and whether there are more."""
+    newest = select(models.c.name, func.max(models.c.version).label("version")).where(models.c.project == project)
+    newest = newest.where(models.c.name == name) if name else newest
+    newest = newest.where(models.c.name > after) if after else newest
+    names = newest.group_by(models.c.name).order_by(models.c.name).limit(limit + 1).subquery()
+    query = select(models).join(names, (models.c.name == names.c.name) & (models.c.version == names.c.version))
+    query = query.where(models.c.project == project).order_by(models.c.name)
+    found = [Model(**row) for row in connection.execute(query).mappings()]
+    return found[:limit], len(found) > limit
+
+
+def champion_version(connection: Connection, project: str, name: str) -> int | None:
+    """The version of `name` that serves."""
+    query = select(champions.c.version).where(champions.c.project == project, champions.c.name == name)
+    return connection.execute(query).scalar()
+
+
+def promote(connection: Connection, project: str, name: str, version: int, reason: str | None) -> None:
+    """Make `version` the champion of `name`."""
+    connection.execute(
+        champions.update()
+        .where(champions.c.project == project, champions.c.name == name)
+        .values(version=version, promoted_at=now(), reason=reason)
+    )

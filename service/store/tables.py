@@ -1,0 +1,184 @@
+"""The tables, as SQLAlchemy describes them; `migrations/` makes them. Times are ISO-8601 UTC text, so they sort."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("project", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("group_id", String(40)),
+    Column("name", String(200), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("source", JSON, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content_key", String(64), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("rows", Integer),
+    Column("rejected_rows", Integer),
+    Column("columns", JSON),
+    Column("error", JSON),
+    UniqueConstraint("project", "name", "version"),
+    Index("ix_datasets_status", "status"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("project", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("group_id", String(40)),
+    Column("name", String(200)),
+    Column("created_at", String(32), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("dataset_id", String(40), ForeignKey("datasets.id"), nullable=False),
+    Column("requested", JSON, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("resolved", Boolean, nullable=False),  # every `auto` of the spec has its value
+    Column("matrix_key", String(64)),
+    Column("plan", JSON),
+    Column("numerics", JSON),
+    Column("block_rows", Integer),
+    Column("status", String(20), nullable=False),
+    Column("status_reason", JSON),
+    Column("attempt", Integer, nullable=False),
+    Column("started_at", String(32)),
+    Column("finished_at", String(32)),
+    Column("progress", JSON),
+    Column("workers", JSON, nullable=False),
+    Column("warnings", JSON, nullable=False),
+    Column("result", JSON),
+    Column("error", JSON),
+    Index("ix_jobs_status", "status"),
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("job_id", String(40), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("reason", String(2000)),
+    Index("ix_transitions_job_id", "job_id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", String(40), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("driver", JSON, nullable=False),  # which driver was asked to start it
+    Column("started_at", String(32), nullable=False),
+    Column("ended_at", String(32)),
+    Column("reason", String(2000)),
+)
+
+metric_chunks = Table(
+    "metric_chunks",
+    metadata,
+    Column("job_id", String(40), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("first_epoch", Integer, primary_key=True),
+    Column("last_epoch", Integer, nullable=False),
+    Column("recorded_at", String(32), nullable=False),
+    Column("columns", LargeBinary, nullable=False),  # see metrics.py
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("project", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("group_id", String(40)),
+    Column("name", String(200), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("job_id", String(40), ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("directory", String(500), nullable=False),  # below the storage
+    UniqueConstraint("project", "name", "version"),
+)
+
+champions = Table(
+    "champions",
+    metadata,
+    Column("project", String(200), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("promoted_at", String(32), nullable=False),
+    Column("reason", String(2000)),
+)
+
+tracking = Table(
+    "tracking",
+    metadata,
+    Column("job_id", String(40), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("experiment_id", String(64)),
+    Column("run_id", String(64)),
+    Column("run_url", String(1000)),
+    Column("model_version", String(20)),
+    Column("last_epoch", Integer, nullable=False),  # MLflow has every point up to here
+    Column("described", Boolean, nullable=False),  # parameters, tags and the dataset are there
+    Column("finished", Boolean, nullable=False),  # artifacts, model and final status are there
+    Column("error", String(2000)),
+    Index("ix_tracking_finished", "finished"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("project", String(200), primary_key=True),
+    Column("actor", String(200), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("object_id", String(40), nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+components = Table(
+    "components",
+    metadata,
+    Column("name", String(40), primary_key=True),  # dispatcher, cluster, tracker, mlflow
+    Column("status", String(20), nullable=False),  # ok | degraded
+    Column("details", JSON, nullable=False),
+    Column("reported_at", String(32), nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("owner", String(100), nullable=False),
+    Column("counter", Integer, nullable=False),
+)

@@ -1,0 +1,90 @@
+"""Routes that take what they declare and nothing else: content type, query parameters, accepted answers, strict JSON."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.params import Form
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from service.errors import BadRequestError, NotAcceptableError, UnprocessableError, UnsupportedMediaTypeError
+from service.requests import parse_json
+from workers.errors import FieldError
+from workers.field_errors import nearest_name
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+MOST_FORM_FIELDS = 8
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read by `parse_json`."""
+
+    async def json(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The body's value, parsed beside the event loop, once."""
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            if not body:
+                raise BadRequestError("The body is empty; it must be JSON.", code="invalid_json")
+            self._json = await run_in_threadpool(parse_json, body)
+        return self._json
+
+
+class StrictRoute(APIRoute):
+    """Checks a request before FastAPI looks at it, so that every refusal is ours."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the checks."""
+        handle = super().get_route_handler()
+        media_type = getattr(self.response_class, "media_type", None) or JSON
+
+        async def handle_strictly(request: Request) -> Response:
+            strict = StrictRequest(request.scope, request.receive)
+            _check_accept(strict, media_type)
+            _check_query(strict, self.dependant)
+            if self.body_field is not None:
+                is_form = isinstance(self.body_field.field_info, Form)
+                _check_content_type(strict, FORM if is_form else JSON)
+                await (strict.form(max_files=1, max_fields=MOST_FORM_FIELDS) if is_form else strict.json())
+            return await handle(strict)
+
+        return handle_strictly
+
+
+def _check_accept(request: Request, media_type: str) -> None:
+    accepted = request.headers.get("accept", "*/*").lower()
+    kinds = {part.partition(";")[0].strip() for part in accepted.split(",")}
+    if not kinds & {"", "*/*", media_type, f"{media_type.partition('/')[0]}/*"}:
+        raise NotAcceptableError(f"The answer is {media_type}; Accept allows only {printable_header(accepted)}.")
+
+
+def _check_content_type(request: Request, wanted: str) -> None:
+    sent = request.headers.get("content-type", "")
+    if sent.partition(";")[0].strip().lower() != wanted:
+        came = f"not {printable_header(sent)}" if sent else "and there is none"
+        raise UnsupportedMediaTypeError(f"The Content-Type must be {wanted}, {came}.")
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMediaTypeError(f"The body must be sent as it is, without Content-Encoding {encoding!r:.40}.")
+
+
+def _check_query(request: Request, dependant: Dependant) -> None:
+    known = set(_query_names(dependant))
+    unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if unknown:
+        errors = [FieldError(name, f"is not a known query parameter{nearest_name(name, known)}") for name in unknown]
+        detail = "; ".join(" ".join(error) for error in errors) + "."
+        raise UnprocessableError(detail, code="unknown_field", errors=errors)
+
+
+def _query_names(dependant: Dependant) -> Iterable[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _query_names(inner)
+
+
+def printable_header(text: str) -> str:
+    """A header's value, quoted and cut, for a message."""
+    return repr(text[:60])

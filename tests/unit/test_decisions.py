@@ -1,0 +1,58 @@
+"""The next step of a job follows from its row and four facts."""
+
+import dataclasses
+
+import pytest
+
+from service.decisions import Facts, decide
+from service.store.jobs import Job
+
+READY = Facts(dataset_status="ready", has_driver=False, slots=2, free_slots=2)
+JOB = Job(
+    sequence=1, id="job_1", project="default", actor="anonymous", group_id=None, name=None, created_at="", tags={},
+    priority=0, dataset_id="ds_1", requested={"resources": {"workers": 2}}, spec={"max_attempts": 3}, resolved=True,
+    matrix_key="k", plan={"workers": 2}, numerics=None, block_rows=None, status="queued", status_reason=None,
+    attempt=0, started_at=None, finished_at=None, progress=None, workers=[], warnings=[], result=None, error=None,
+)  # fmt: skip
+
+
+def step(job: Job = JOB, facts: Facts = READY, **changes: object) -> tuple[str, str | None]:
+    decision = decide(dataclasses.replace(job, **changes), facts)  # type: ignore[arg-type]
+    return decision.step, decision.code
+
+
+def test_a_job_goes_through_data_plan_and_start() -> None:
+    assert step(facts=READY._replace(dataset_status="preparing")) == ("wait", "waiting_for_data")
+    assert step(resolved=False, plan=None) == ("resolve", None)
+    assert step(plan=None) == ("prepare", "waiting_for_data")
+    assert step() == ("start", None)
+
+
+def test_a_job_of_a_dataset_that_can_t_be_used_fails() -> None:
+    assert step(facts=READY._replace(dataset_status="failed")) == ("fail", "dataset_failed")
+
+
+@pytest.mark.parametrize("facts", [READY._replace(slots=None, free_slots=0), READY._replace(free_slots=1)])
+def test_driver_and_workers_start_all_or_none(facts: Facts) -> None:
+    assert step(facts=facts) == ("wait", "waiting_for_workers")
+
+
+def test_a_job_that_asks_for_more_than_the_cluster_has_waits_and_says_so() -> None:
+    decision = decide(JOB, READY._replace(slots=1, free_slots=1))
+    assert decision.message == "It needs 2 workers; the cluster has 1."
+
+
+def test_automatic_workers_give_way_to_a_smaller_cluster() -> None:
+    assert step(facts=READY._replace(slots=1, free_slots=1), requested={}) == ("start", None)
+
+
+def test_a_job_whose_driver_is_gone_gets_another_attempt_until_there_are_no_more() -> None:
+    assert step(status="running", attempt=1) == ("restart", None)
+    assert step(status="starting", attempt=1) == ("start", None)
+    assert step(status="starting", attempt=3) == ("fail", "driver_lost")
+
+
+def test_a_job_with_a_driver_is_left_alone_unless_it_is_cancelled() -> None:
+    facts = READY._replace(has_driver=True)
+    assert step(facts=facts, status="running") == ("wait", None)
+    assert step(facts=facts, status="cancelling") == ("cancel", None)

@@ -1,0 +1,165 @@
+"""The record: transactions, fences, versions, chunks; on a real SQLite file made by the migrations."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from service.leadership import PATIENCE_SECONDS, RENEW_SECONDS, Leadership
+from service.store import datasets, jobs, metrics, models
+from service.store.database import Database, migrate
+from service.store.pages import UnknownCursorError
+from service.store.tables import metadata
+
+SPEC = {"name": "digits", "tags": {}, "priority": 0}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/record.sqlite"
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    database = Database(url)
+    yield database
+    database.close()
+
+
+def add_dataset(database: Database, content: str = "a", name: str = "digits") -> datasets.Dataset:
+    with database.write() as connection:
+        dataset, _ = datasets.add(
+            connection, id=datasets.new_id(), project="default", actor="anonymous", name=name, options={}, source={},
+            sha256=content, content_key=content, bytes=1, tags={},
+        )  # fmt: skip
+    return dataset
+
+
+def add_job(database: Database, **spec: Any) -> jobs.Job:
+    dataset = add_dataset(database)
+    with database.write() as connection:
+        return jobs.add(
+            connection, project="default", actor="anonymous", dataset_id=dataset.id, requested={}, resolved=True,
+            spec={**SPEC, **spec}, warnings=[],
+        )  # fmt: skip
+
+
+def test_migrations_make_the_tables_that_the_store_describes(url: str) -> None:
+    migrate(url)  # a second time changes nothing
+    found = sqlalchemy.inspect(sqlalchemy.create_engine(url))
+    for table in metadata.sorted_tables:
+        assert {column["name"] for column in found.get_columns(table.name)} == set(table.columns.keys())
+    for table in ("datasets", "jobs", "models"):
+        assert {"project", "actor", "group_id"} <= {column["name"] for column in found.get_columns(table)}
+    assert {"numerics", "block_rows"} <= {column["name"] for column in found.get_columns("jobs")}
+
+
+def test_the_same_content_under_the_same_name_makes_no_new_version(database: Database) -> None:
+    first = add_dataset(database)
+    assert add_dataset(database).id == first.id
+    assert add_dataset(database, "b").version == 2
+    assert add_dataset(database, "b", "other").version == 1
+
+
+def test_a_state_changes_only_from_the_state_and_attempt_that_was_seen(database: Database) -> None:
+    job = add_job(database)
+    with database.write() as connection:
+        assert jobs.move(connection, job, "starting", attempt=1)
+        assert not jobs.move(connection, job, "starting", attempt=1)
+        started = jobs.required(connection, job.id)
+        assert jobs.change(connection, started, progress={"epoch": 1})
+        assert jobs.move(connection, started, "succeeded", result={})
+        assert not jobs.change(connection, started, progress={"epoch": 2})
+        assert [row["status"] for row in jobs.history(connection, job.id)] == ["queued", "starting", "succeeded"]
+
+
+def test_a_state_that_can_t_follow_is_an_error(database: Database) -> None:
+    job = add_job(database)
+    with database.write() as connection, pytest.raises(ValueError, match="queued to succeeded"):
+        jobs.move(connection, job, "succeeded")
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    job = add_job(database)
+    with pytest.raises(RuntimeError), database.write() as connection:
+        jobs.move(connection, job, "cancelling")
+        raise RuntimeError
+    with database.read() as connection:
+        assert jobs.required(connection, job.id).status == "queued"
+
+
+def test_figures_come_back_once_however_often_they_are_written(database: Database) -> None:
+    job = add_job(database)
+    with database.write() as connection:
+        metrics.append(connection, job.id, {"epoch": [1, 2, 3], "loss": [3.0, 2.0, 1.0]})
+        metrics.append(connection, job.id, {"epoch": [2, 3, 4], "loss": [2.0, 1.0, None]})
+        metrics.append(connection, job.id, {"epoch": [1], "loss": [3.0]})
+        rows, more = metrics.rows(connection, job.id, after_epoch=1, limit=2)
+        assert rows == [{"epoch": 2, "loss": 2.0}, {"epoch": 3, "loss": 1.0}]
+        assert more
+        assert metrics.rows(connection, job.id, 3, 100) == ([{"epoch": 4, "loss": None}], False)
+
+
+def test_the_first_version_of_a_name_is_its_champion(database: Database) -> None:
+    with database.write() as connection:
+        for _ in range(2):
+            job = jobs.add(
+                connection, project="default", actor="a", dataset_id=add_dataset_in(connection), requested={},
+                resolved=True, spec=SPEC, warnings=[],
+            )  # fmt: skip
+            models.add(connection, project="default", actor="a", name="m", job_id=job.id, directory="d", tags={})
+        assert [model.version for model in models.versions(connection, "default", "m")] == [2, 1]
+        assert models.champion_version(connection, "default", "m") == 1
+        models.promote(connection, "default", "m", 2, "better")
+        assert models.champion_version(connection, "default", "m") == 2
+
+
+def add_dataset_in(connection: Any) -> str:
+    dataset, _ = datasets.add(
+        connection, id=datasets.new_id(), project="default", actor="a", name="d", options={}, source={}, sha256="s",
+        content_key="s", bytes=1, tags={},
+    )  # fmt: skip
+    return dataset.id
+
+
+def test_a_dataset_that_a_job_needs_can_t_be_deleted(database: Database) -> None:
+    job = add_job(database)
+    with database.write() as connection, pytest.raises(datasets.DatasetInUseError):
+        datasets.delete(connection, job.dataset_id)
+
+
+def test_lists_go_on_where_they_stopped(database: Database) -> None:
+    made = [add_job(database).id for _ in range(5)]
+    with database.read() as connection:
+        seen: list[str] = []
+        more = True
+        while more:
+            after = seen[-1] if seen else None
+            found, more = jobs.listed(connection, "default", limit=2, after=after, status=None, name=None)
+            seen += [job.id for job in found]
+        with pytest.raises(UnknownCursorError):
+            jobs.listed(connection, "default", limit=2, after="job_forged", status=None, name=None)
+    assert seen == made[::-1]
+
+
+def test_a_second_dispatcher_leads_only_after_the_first_has_been_silent(database: Database) -> None:
+    now = [0.0]
+    first, second = (Leadership(database, owner, lambda: now[0]) for owner in ("first", "second"))
+    assert first.holds()
+    assert not second.holds()
+    now[0] = RENEW_SECONDS + 1
+    assert first.holds()
+    now[0] = PATIENCE_SECONDS + 1  # since the second looked first, but the counter has moved in between
+    assert not second.holds()
+    now[0] += PATIENCE_SECONDS + 1
+    assert second.holds()
+    assert not first.holds()
+
+
+def test_a_dispatcher_that_comes_back_under_its_name_leads_at_once(database: Database) -> None:
+    assert Leadership(database, "serve").holds()
+    assert Leadership(database, "serve").holds()

@@ -1,0 +1,48 @@
+"""How good given parameters are on some rows of a matrix: the loss, and accuracy or R²."""
+
+import math
+
+import numpy as np
+
+from workers.metrics import accuracy, r2
+from workers.network import Workspace, evaluate_block
+from workers.problem import Problem
+from workers.training import Figures, Parameters
+
+
+class Evaluation:
+    """Scores parameters on the rows `first` to `last`, block by block, in order. Without rows it has nothing to say."""
+
+    def __init__(self, problem: Problem, first: int, last: int, name: str) -> None:
+        self._problem = problem
+        self._name = name
+        self._rows = problem.matrix.X[first:last]
+        self._targets = problem.targets(first, last)
+        self._classes = None if problem.matrix.classes is None else np.asarray(problem.matrix.y[first:last])
+        self._outputs = np.empty_like(self._targets)
+        self._workspace = Workspace(problem.network, problem.dtype, problem.block_rows)
+
+    def scores(self, parameters: Parameters) -> Figures:
+        """`<name>_loss` and `<name>_accuracy` or `<name>_r2`; null for what is undefined or not finite."""
+        n_rows = len(self._rows)
+        if n_rows == 0:
+            return {}
+        total = 0.0
+        for first in range(0, n_rows, self._problem.block_rows):
+            block = slice(first, first + self._problem.block_rows)
+            outputs, error = evaluate_block(
+                self._problem.network, parameters, self._rows[block], self._targets[block], self._workspace
+            )
+            self._outputs[block] = outputs
+            total += error
+        score = self._score()
+        return {f"{self._name}_loss": _finite(total / n_rows)} | {f"{self._name}_{key}": v for key, v in score.items()}
+
+    def _score(self) -> Figures:
+        if self._classes is not None:
+            return {"accuracy": accuracy(self._outputs, self._classes, None)}
+        return {"r2": _finite(r2(self._outputs, self._targets, None))}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,104 @@
+"""What pydantic found wrong, as one sentence a field: the path, what it must be, and what came instead."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from workers.errors import FieldError
+
+LONGEST_VALUE = 40
+
+EXPECTATIONS = {
+    "bool_type": "true or false",
+    "dict_type": "an object",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "none_required": "null",
+    "string_too_long": "at most {max_length} characters long",
+    "string_too_short": "at least {min_length} character long",
+    "string_type": "text",
+    "string_unicode": "text in valid Unicode",
+    "too_long": "a list of at most {max_length} elements",
+    "too_short": "a list of at least {min_length} element",
+    "union_tag_invalid": "one of {expected_tags}",
+    "union_tag_not_found": "an object with a 'name'",
+}
+RANGE = {"finite_number", "greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+"""Errors of a value whose type is right: they say more than those of the other branches of a union."""
+
+
+def field_errors(error: ValidationError, model: type[BaseModel]) -> tuple[FieldError, ...]:
+    """One error a field, in the order of the fields."""
+    names = frozenset(_field_names(model))
+    by_field: dict[str, list[dict[str, Any]]] = {}
+    for found in error.errors(include_url=False):
+        by_field.setdefault(_path(found, names) or "body", []).append(dict(found))
+    return tuple(
+        FieldError(field, _message(field, found, names))
+        for field, found in by_field.items()
+        if not any(other.startswith((f"{field}.", f"{field}[")) for other in by_field)
+    )
+
+
+def _message(field: str, errors: list[dict[str, Any]], names: frozenset[str]) -> str:
+    kinds = {error["type"] for error in errors}
+    if "missing" in kinds:
+        return "is required"
+    if "extra_forbidden" in kinds:
+        nearest = difflib.get_close_matches(field.rpartition(".")[2], names, n=1)
+        return "is not a known field" + (f" (did you mean '{nearest[0]}'?)" if nearest else "")
+    if "string_pattern_mismatch" in kinds:
+        return "has characters that a name can't have"
+    value = errors[0]["input"]
+    in_range = [error for error in errors if error["type"] in RANGE]
+    expected = " or ".join(dict.fromkeys(_expectation(error) for error in in_range or errors))
+    return f"must be {expected}, not {_shown(value)}"
+
+
+def _expectation(error: dict[str, Any]) -> str:
+    bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in error.get("ctx", {}).items()}
+    return str(EXPECTATIONS.get(error["type"], error["msg"])).format(**bounds)
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False).encode(errors="backslashreplace").decode()
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _path(error: dict[str, Any] | Any, names: frozenset[str]) -> str:  # noqa: ANN401 - pydantic's own dictionary
+    """The path of fields and indices, without the names of a union's branches."""
+    *parents, last = error["loc"] or ("",)
+    kept = [part for part in parents if isinstance(part, int) or part in names]
+    if isinstance(last, int) or last in names or error["type"] in {"extra_forbidden", "missing"}:
+        kept.append(last)
+    path = ""
+    for part in kept:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _field_names(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield name
+        for inner in _models_in(field.annotation):
+            yield from _field_names(inner)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type at all
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -1,0 +1,246 @@
+"""The training matrix: what a job trains on, as two files, derived from a dataset and kept under the hash of the request."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.format import open_memmap
+
+from .dataset import Column, read_columns, read_metadata
+from .errors import DataError
+from .files import publish_directory
+from .preprocessing import CategoryFeature, Preprocessing, fit, known_codes, to_json, transform
+from .split import Split, split_by_hash, split_by_row
+
+Array = npt.NDArray[Any]
+VERSION = 1
+"""Raised when the same request would give another matrix, so that cached ones are not mistaken for it."""
+BLOCK_VALUES = 2**19
+
+
+class MatrixRequest(NamedTuple):
+    """What a matrix is made of, apart from the dataset. `split` holds validation, test, by (hash | row), column, salt."""
+
+    targets: tuple[str, ...]
+    task: str  # classification | regression
+    features: tuple[str, ...]
+    split: Mapping[str, Any]
+    standardize: bool
+    dtype: str  # float32 | float64
+
+
+class Matrix(NamedTuple):
+    """An open training matrix: training rows in file order, then validation rows, then test rows."""
+
+    X: Array  # (rows, n_inputs) in dtype, read-only
+    y: Array  # classification: (rows,) int32 places in `classes`; regression: (rows, n_targets) in dtype
+    training_rows: int
+    validation_rows: int
+    test_rows: int
+    targets: tuple[str, ...]
+    features: tuple[str, ...]
+    classes: tuple[str | int | float, ...] | None
+    preprocessing: dict[str, Any]
+    n_inputs: int
+    dtype: str
+    warnings: tuple[str, ...]
+    arrays: dict[str, dict[str, Any]]
+
+
+def request_from_json(saved: Mapping[str, Any]) -> MatrixRequest:
+    """The request that travelled as a JSON object with the names of its fields."""
+    return MatrixRequest(**{**saved, "targets": tuple(saved["targets"]), "features": tuple(saved["features"])})
+
+
+def matrix_key(content_key: str, request: MatrixRequest) -> str:
+    """The hex SHA-256 that names the matrix of this request from the dataset with this content key."""
+    canonical = json.dumps([VERSION, content_key, request._asdict()], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def open_matrix(directory: Path) -> Matrix:
+    """The matrix in `directory`, memory-mapped and read-only."""
+    meta = json.loads((directory / "matrix.json").read_bytes())
+    lists = {name: tuple(meta[name]) for name in ("targets", "features", "warnings")}
+    classes = None if meta["classes"] is None else tuple(meta["classes"])
+    X, y = (np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in "Xy")
+    return Matrix(X=X, y=y, **{**meta, **lists, "classes": classes})
+
+
+def build(dataset_directory: Path, request: MatrixRequest, destination: Path) -> dict[str, Any]:
+    """Makes the matrix in `destination`, unless it is there, and returns its `matrix.json`. It appears whole or not at all.
+
+    DataError names what stands in the way: a column that is not there, text or missing values where numbers are
+    needed, a split without rows, fewer than two classes, values beyond the dtype.
+    """
+    if not (destination / "matrix.json").exists():
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as temporary:
+            _write(dataset_directory, request, Path(temporary))
+            publish_directory(Path(temporary), destination)
+    meta: dict[str, Any] = json.loads((destination / "matrix.json").read_bytes())
+    return meta
+
+
+def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> None:
+    metadata = read_metadata(dataset_directory)
+    columns = read_columns(dataset_directory, [column["name"] for column in metadata["columns"]])
+    _check(columns, request, metadata["first_row"])
+    split = _split(columns, metadata["rows"], request)
+    order = np.concatenate(split)
+    classes, y = _targets([columns[name] for name in request.targets], request)
+    preprocessing, raw, warnings = _fit([columns[name] for name in request.features], split.training, request)
+    _write_inputs(directory / "X.npy", preprocessing, raw, order, request.dtype)
+    np.save(directory / "y.npy", y[order], allow_pickle=False)
+    meta = {
+        "training_rows": len(split.training),
+        "validation_rows": len(split.validation),
+        "test_rows": len(split.test),
+        "targets": request.targets,
+        "features": request.features,
+        "classes": classes,
+        "preprocessing": to_json(preprocessing),
+        "n_inputs": preprocessing.n_inputs,
+        "dtype": request.dtype,
+        "warnings": warnings,
+        "arrays": {name: _fingerprint(directory / f"{name}.npy") for name in "Xy"},
+    }
+    (directory / "matrix.json").write_text(json.dumps(meta, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
+
+def _check(columns: Mapping[str, Column], request: MatrixRequest, first_row: int) -> None:
+    """DataError where targets and features are not columns that can be used as such."""
+    for field, names in (("target", request.targets), ("features", request.features)):
+        for name in names:
+            if name not in columns:
+                raise DataError(f"The dataset has no column '{name}'.", code="column_not_found", field=field)
+            _refuse_missing(columns[name], first_row, field)
+    if not request.features:
+        raise DataError("No column is left to be a feature.", code="no_features", field="features")
+    for name in request.features:
+        if name in request.targets:
+            raise DataError(f"Column '{name}' is target and feature.", code="target_is_feature", field="features")
+        if columns[name].type == "text":
+            raise DataError(
+                f"Column '{name}' is text with too many different values to be a feature. "
+                f'Put it in `ignore`, or declare it: options.types = {{"{name}": "category"}}.',
+                code="text_feature",
+                field="features",
+            )
+
+
+def _refuse_missing(column: Column, first_row: int, field: str) -> None:
+    if column.missing is not None:
+        rows = np.flatnonzero(column.missing)
+        raise DataError(
+            f"Column '{column.name}' has no value in {len(rows)} of {len(column.values)} rows, "
+            f"first in row {first_row + rows[0]}. Fill the column or remove these rows in the file, or leave it out.",
+            code="missing_values",
+            field=field,
+        )
+
+
+def _split(columns: Mapping[str, Column], rows: int, request: MatrixRequest) -> Split:
+    by, column = request.split["by"], request.split["column"]
+    validation, test = request.split["validation"], request.split["test"]
+    if by == "row":
+        return split_by_row(rows, validation, test)
+    if by != "hash":
+        raise DataError(f"split.by must be 'hash' or 'row', not '{by}'.", code="invalid_split", field="split.by")
+    if column is not None and column not in columns:
+        raise DataError(f"The dataset has no column '{column}'.", code="column_not_found", field="split.column")
+    names = set(columns) - set(request.targets) if column is None else {column}
+    return split_by_hash([columns[name] for name in names], rows, validation, test, request.split["salt"])
+
+
+def _targets(columns: list[Column], request: MatrixRequest) -> tuple[list[str | int | float] | None, Array]:
+    """The classes (None for a regression) and y in the order of the file."""
+    if request.task == "classification":
+        return _classes(columns)
+    for column in columns:
+        if column.type != "number":
+            raise DataError(
+                f"Column '{column.name}' is text: a regression needs numbers. Set task to classification.",
+                code="target_not_numeric",
+                field="target",
+            )
+    with np.errstate(over="ignore"):
+        y = np.stack([column.values for column in columns], axis=1).astype(request.dtype)
+    for place, column in enumerate(columns):
+        _refuse_nonfinite(y[:, place], column.name, "target")
+    return None, y
+
+
+def _classes(columns: list[Column]) -> tuple[list[str | int | float], Array]:
+    if len(columns) != 1:
+        raise DataError("A classification has one target.", code="several_targets", field="target")
+    column = columns[0]
+    places, y = np.unique(column.values, return_inverse=True)
+    classes: list[str | int | float] = places.tolist()
+    if column.categories is not None:
+        classes = [column.categories[code] for code in places.tolist()]
+    elif (np.trunc(places) == places).all():
+        classes = [int(value) for value in places.tolist()]
+    if len(classes) < 2:  # noqa: PLR2004 - a choice takes two
+        raise DataError(
+            f"Column '{column.name}' has one value only ({classes[0]!r}): a classification needs two classes or more.",
+            code="one_class",
+            field="target",
+        )
+    return classes, y.astype(np.int32)
+
+
+def _fit(
+    columns: list[Column], training_rows: Array, request: MatrixRequest
+) -> tuple[Preprocessing, dict[str, Array], list[str]]:
+    """The preprocessing, and the columns as it takes them."""
+    raw = {column.name: column.values for column in columns}
+    categories = {column.name: column.categories for column in columns if column.categories is not None}
+    preprocessing, warnings = fit(raw, categories, training_rows, standardize=request.standardize)
+    for feature in preprocessing.features:
+        if isinstance(feature, CategoryFeature):
+            raw[feature.name] = known_codes(feature, raw[feature.name], categories[feature.name])
+    return preprocessing, raw, warnings
+
+
+def _write_inputs(path: Path, preprocessing: Preprocessing, raw: Mapping[str, Array], order: Array, dtype: str) -> None:
+    X = open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(len(order), preprocessing.n_inputs))
+    block_rows = max(1, BLOCK_VALUES // preprocessing.n_inputs)
+    for first in range(0, len(order), block_rows):
+        rows = order[first : first + block_rows]
+        with np.errstate(over="ignore"):
+            inputs = transform(preprocessing, {name: values[rows] for name, values in raw.items()}).astype(dtype)
+        if not np.isfinite(inputs).all():
+            _refuse_overflow(preprocessing, inputs)
+        X[first : first + len(rows)] = inputs
+    X.flush()
+
+
+def _refuse_overflow(preprocessing: Preprocessing, inputs: Array) -> None:
+    """Names the column whose number is beyond the dtype: only numbers can be."""
+    first = 0
+    for feature in preprocessing.features:
+        _refuse_nonfinite(inputs[:, first], feature.name, "features")
+        first += len(feature.categories) + 1 if isinstance(feature, CategoryFeature) else 1
+
+
+def _refuse_nonfinite(values: Array, name: str, field: str) -> None:
+    n_beyond = np.count_nonzero(~np.isfinite(values))
+    if n_beyond:
+        raise DataError(
+            f"Column '{name}' has {n_beyond} values too large for {values.dtype}. "
+            f"Scale the column, or set training.dtype to float64.",
+            code="nonfinite_values",
+            field=field,
+        )
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    """The SHA-256 and the length of the whole file."""
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}

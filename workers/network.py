@@ -1,0 +1,190 @@
+"""Forward propagation and backpropagation of feed-forward networks, by blocks of rows.
+
+Parameters and gradients are one flat vector each: weights_0, biases_0, weights_1, biases_1 …, with weights_l of shape
+(n_out, n_in). A layer computes z = a·Wᵀ + b and a = σ(z) for all rows of a block at once.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .activations import ACTIVATIONS, Array
+from .losses import LOSSES
+
+BLOCK_BYTES = 1 << 20  # of the level-2 cache
+SMALLEST_BLOCK, LARGEST_BLOCK = 64, 4096  # rows
+
+
+class Network(NamedTuple):
+    """The shape of a network and the names of its functions."""
+
+    sizes: tuple[int, ...]
+    """n_inputs, the sizes of the hidden layers (there may be none), n_outputs."""
+    activation: str
+    output_activation: str
+    loss: str
+
+
+def n_parameters(network: Network) -> int:
+    """How many weights and biases the network has."""
+    return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(network.sizes))
+
+
+def layer_views(network: Network, flat: Array) -> list[tuple[Array, Array]]:
+    """Weights (n_out, n_in) and biases (n_out,) of each layer, as views of the flat vector."""
+    views, start = [], 0
+    for n_in, n_out in pairwise(network.sizes):
+        biases_start = start + n_out * n_in
+        end = biases_start + n_out
+        views.append((flat[start:biases_start].reshape(n_out, n_in), flat[biases_start:end]))
+        start = end
+    return views
+
+
+def block_rows(sizes: Sequence[int], dtype: DTypeLike) -> int:
+    """The rows of a block: the largest power of two whose inputs, outputs of layers and deltas fit the cache.
+
+    A function of layer sizes and dtype alone, because the order of a float sum is part of the result.
+    """
+    bytes_per_row = np.dtype(dtype).itemsize * (sizes[0] + 2 * sum(sizes[1:]))
+    rows = 1 << max(BLOCK_BYTES // bytes_per_row, 1).bit_length() - 1
+    return min(max(rows, SMALLEST_BLOCK), LARGEST_BLOCK)
+
+
+class Workspace:
+    """The buffers that one thread needs for the blocks of one network, so that the loop over blocks allocates nothing."""
+
+    def __init__(self, network: Network, dtype: DTypeLike, rows: int) -> None:
+        widest = max(network.sizes[1:])
+        self.rows = rows
+        self.ones = np.ones(rows, dtype)
+        self.gradient = np.empty(n_parameters(network), dtype)  # of one block, flat
+        self.activations = [np.empty((rows, n), dtype) for n in network.sizes[1:]]
+        self._deltas = np.empty((2, rows * widest), dtype)
+        self._scratch = np.empty(rows * widest, dtype)
+        self._wide = np.empty((2, rows * network.sizes[-1]), np.float64)
+
+    def delta(self, layer: int, rows: int, n: int) -> Array:
+        """A buffer (rows, n) for the delta of a layer; neighbouring layers have different ones."""
+        return self._deltas[layer % 2, : rows * n].reshape(rows, n)
+
+    def scratch(self, rows: int, n: int) -> Array:
+        """A buffer (rows, n) for a step of a calculation."""
+        return self._scratch[: rows * n].reshape(rows, n)
+
+    def wide(self, rows: int, n: int) -> Array:
+        """Two float64 buffers, (2, rows, n)."""
+        return self._wide[:, : rows * n].reshape(2, rows, n)
+
+
+def outputs(network: Network, parameters: Array, X: Array, workspace: Workspace) -> Array:
+    """The network's outputs (rows, n_outputs) for a block of rows X (rows, n_inputs), until the workspace is used again."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = _forward(network, layer_views(network, parameters), X, workspace)[-1]
+        ACTIVATIONS[network.output_activation].apply(z, workspace.scratch(*z.shape))
+        return z
+
+
+def outputs_and_errors(
+    network: Network, parameters: Array, X: Array, T: Array, workspace: Workspace
+) -> tuple[Array, Array]:
+    """The outputs (rows, n_outputs) of a block, as `outputs` gives them, and the error of each row (rows,), float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = _forward(network, layer_views(network, parameters), X, workspace)[-1]
+        errors, _ = _errors_and_delta(network, z, T, workspace)
+        return z, errors
+
+
+def add_gradient(
+    network: Network,
+    parameters: Array,
+    X: Array,
+    T: Array,
+    row_weights: Array | None,
+    gradient_sum: Array,
+    workspace: Workspace,
+) -> float:
+    """Σ_i w_i E_i over a block of rows; adds Σ_i w_i ∂E_i/∂parameters to the flat `gradient_sum`.
+
+    X (rows, n_inputs), targets T (rows, n_outputs) and w (rows,), 1 if None; at most as many rows as the workspace has.
+    What is not finite stays so, without a warning: the caller decides about a loss that diverged.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        layers = layer_views(network, parameters)
+        activations = _forward(network, layers, X, workspace)
+        errors, delta = _errors_and_delta(network, activations[-1], T, workspace)
+        if row_weights is not None:
+            np.multiply(errors, row_weights, out=errors)
+            np.multiply(delta, row_weights[:, None], out=delta, casting="same_kind")
+        _backward(network, layers, [X, *activations], delta, workspace)
+        np.add(gradient_sum, workspace.gradient, out=gradient_sum)
+        return float(np.add.reduce(errors))
+
+
+def shard_share(
+    network: Network,
+    parameters: Array,
+    X: Array,
+    T: Array,
+    row_weights: Array | None,
+    total_weight: float,
+    workspace: Workspace,
+    out: Array | None = None,
+) -> tuple[float, Array]:
+    """What a shard contributes to the average loss (float64) and gradient (flat) over all training rows.
+
+    The sum over the shard's rows, block by block in ascending order, divided once by `total_weight`, which is Σw over
+    the training rows of all shards, their number without weights. The driver only has to add.
+    """
+    gradient_sum = np.empty_like(workspace.gradient) if out is None else out
+    gradient_sum.fill(0)
+    loss_sum = 0.0
+    for first in range(0, len(X), workspace.rows):
+        block = slice(first, first + workspace.rows)
+        weights = None if row_weights is None else row_weights[block]
+        loss_sum += add_gradient(network, parameters, X[block], T[block], weights, gradient_sum, workspace)
+    np.multiply(gradient_sum, 1 / total_weight, out=gradient_sum)
+    return loss_sum / total_weight, gradient_sum
+
+
+def _forward(network: Network, layers: list[tuple[Array, Array]], X: Array, workspace: Workspace) -> list[Array]:
+    """The output of each hidden layer, and z of the output layer: (rows, n) each."""
+    activation, rows, inputs = ACTIVATIONS[network.activation], len(X), X
+    activations = []
+    for (weights, biases), buffer in zip(layers, workspace.activations, strict=True):
+        z = buffer[:rows]
+        np.dot(inputs, weights.T, out=z)
+        np.add(z, biases, out=z)
+        if len(activations) < len(layers) - 1:
+            activation.apply(z, workspace.scratch(*z.shape))
+        activations.append(z)
+        inputs = z
+    return activations
+
+
+def _errors_and_delta(network: Network, z: Array, T: Array, workspace: Workspace) -> tuple[Array, Array]:
+    """The error of each row and ∂E/∂z of the output layer, whose z become its outputs."""
+    loss, output_activation = LOSSES[network.loss, network.output_activation], ACTIVATIONS[network.output_activation]
+    delta = workspace.delta(len(network.sizes) - 1, *z.shape)
+    return loss(z, T, output_activation, delta, workspace.scratch(*z.shape), workspace.wide(*z.shape)), delta
+
+
+def _backward(
+    network: Network, layers: list[tuple[Array, Array]], inputs: list[Array], delta: Array, workspace: Workspace
+) -> None:
+    """Write the gradient of a block to the workspace. `inputs[l]` are those of layer l; `delta` is that of the last one."""
+    activation, rows = ACTIVATIONS[network.activation], len(delta)
+    gradients = layer_views(network, workspace.gradient)
+    for layer in reversed(range(len(layers))):
+        (weights, _), (weights_gradient, biases_gradient) = layers[layer], gradients[layer]
+        np.dot(delta.T, inputs[layer], out=weights_gradient)
+        np.dot(workspace.ones[:rows], delta, out=biases_gradient)
+        if layer > 0:
+            n_in = weights.shape[1]
+            delta_before = workspace.delta(layer, rows, n_in)
+            np.dot(delta, weights, out=delta_before)
+            activation.multiply_by_derivative(delta_before, inputs[layer], workspace.scratch(rows, n_in))
+            delta = delta_before

@@ -1,0 +1,29 @@
+"""What the bits of a result depend on beside the job: pinned where it can be, recorded always."""
+
+import platform
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+VERSION = 1
+"""The arithmetic of MATH: raised by every change that moves a bit of a result."""
+
+
+def use_one_thread() -> None:
+    """Pin BLAS to one thread for the life of this process: its bits depend on how many there are."""
+    threadpoolctl.threadpool_limits(limits=1)
+
+
+def fingerprint() -> dict[str, Any]:
+    """The version of the arithmetic, numpy's, the BLAS kernel and the SIMD level of this process."""
+    blas = next((pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"), {})
+    kernel = f"{blas.get('internal_api', 'none')} {blas.get('version', '')} {blas.get('architecture', '')}".strip()
+    return {"version": VERSION, "numpy": np.__version__, "blas": kernel, "cpu": f"{platform.machine()} {_simd_level()}"}
+
+
+def _simd_level() -> str:
+    """The highest instruction set that numpy dispatches to here."""
+    configuration: Any = np.show_config(mode="dicts")
+    simd = configuration["SIMD Extensions"]
+    return str([*simd["baseline"], *simd["found"]][-1])

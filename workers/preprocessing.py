@@ -1,0 +1,144 @@
+"""What the model does to raw columns before its first layer. It is fitted on training rows only and saved with the model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DataError
+
+Array = npt.NDArray[Any]
+
+
+class NumberFeature(NamedTuple):
+    """A number column: one input, (x − mean) / std."""
+
+    name: str
+    mean: float
+    std: float
+
+
+class CategoryFeature(NamedTuple):
+    """A category column: an input for each category (sorted by code point), and a last one for any other text."""
+
+    name: str
+    categories: tuple[str, ...]
+
+
+class Preprocessing(NamedTuple):
+    """The features, in the order of the inputs they become."""
+
+    features: tuple[NumberFeature | CategoryFeature, ...]
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs the first layer has."""
+        return sum(_width(feature) for feature in self.features)
+
+
+def fit(
+    columns: Mapping[str, Array],
+    categories: Mapping[str, Sequence[str]],
+    training_rows: Array,
+    *,
+    standardize: bool,
+) -> tuple[Preprocessing, list[str]]:
+    """The preprocessing of `columns`, in their order, and warnings about what the model can't learn from.
+
+    A column that `categories` names holds positions in that list of texts; the others are float64. None has missing
+    values. Means and deviations are float64 (ddof 0). Categories with fewer than max(2, 0.1 % of) training rows are
+    left out, so that they count as unknown in training and in prediction.
+    """
+    features: list[NumberFeature | CategoryFeature] = []
+    warnings = []
+    for name, column in columns.items():
+        values = column[training_rows]
+        if name in categories:
+            features.append(_fit_category(name, values, categories[name]))
+        else:
+            features.append(_fit_number(name, values, standardize=standardize))
+        if (values == values[0]).all():
+            warnings.append(f"Column '{name}' has the same value in all training rows: the model can't learn from it.")
+    return Preprocessing(tuple(features)), warnings
+
+
+def _fit_number(name: str, values: Array, *, standardize: bool) -> NumberFeature:
+    if not standardize:
+        return NumberFeature(name, 0.0, 1.0)
+    if (values == values[0]).all():
+        return NumberFeature(name, float(values[0]), 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = float(values.mean()), float(values.std())
+    if not np.isfinite([mean, std]).all():
+        raise DataError(
+            f"The values of column '{name}' are too large to be standardised (up to {np.abs(values).max():g}). "
+            f"Scale the column, or leave it out of the features.",
+            code="nonfinite_values",
+            field="features",
+        )
+    return NumberFeature(name, mean, std or 1.0)
+
+
+def _fit_category(name: str, codes: Array, categories: Sequence[str]) -> CategoryFeature:
+    counts = np.bincount(codes, minlength=len(categories))
+    kept = np.flatnonzero(counts >= max(2, 0.001 * len(codes)))
+    return CategoryFeature(name, tuple(sorted(categories[code] for code in kept.tolist())))
+
+
+def transform(preprocessing: Preprocessing, columns: Mapping[str, Array]) -> Array:
+    """The inputs of the first layer, (rows, n_inputs) in float64; each row depends on nothing but itself.
+
+    `columns` holds float64 numbers, and for a category column the positions in the feature's own categories, their
+    number standing for unknown (`known_codes` and `text_codes` make them).
+    """
+    rows = len(next(iter(columns.values())))
+    inputs = np.zeros((rows, preprocessing.n_inputs))
+    first = 0
+    for feature in preprocessing.features:
+        column = columns[feature.name]
+        if isinstance(feature, NumberFeature):
+            inputs[:, first] = (column - feature.mean) / feature.std
+        else:
+            inputs[np.arange(rows), first + column] = 1.0
+        first += _width(feature)
+    return inputs
+
+
+def known_codes(feature: CategoryFeature, codes: Array, categories: Sequence[str]) -> Array:
+    """The positions in the feature's categories for positions in those of a dataset."""
+    position = {text: code for code, text in enumerate(feature.categories)}
+    unknown = len(feature.categories)
+    return np.array([position.get(text, unknown) for text in categories], dtype=np.intp)[codes]
+
+
+def text_codes(feature: CategoryFeature, texts: Sequence[str]) -> Array:
+    """The positions in the feature's categories for texts as they stand in a dataset (trimmed, NFC)."""
+    position = {text: code for code, text in enumerate(feature.categories)}
+    unknown = len(feature.categories)
+    return np.fromiter((position.get(text, unknown) for text in texts), dtype=np.intp, count=len(texts))
+
+
+def to_json(preprocessing: Preprocessing) -> dict[str, Any]:
+    """A JSON object that `from_json` reads back without loss."""
+    return {"features": [_feature_to_json(feature) for feature in preprocessing.features]}
+
+
+def from_json(saved: Mapping[str, Any]) -> Preprocessing:
+    """What `to_json` saved."""
+    return Preprocessing(tuple(_feature_from_json(feature) for feature in saved["features"]))
+
+
+def _feature_to_json(feature: NumberFeature | CategoryFeature) -> dict[str, Any]:
+    kind = "number" if isinstance(feature, NumberFeature) else "category"
+    return {"type": kind, **feature._asdict()}
+
+
+def _feature_from_json(saved: Mapping[str, Any]) -> NumberFeature | CategoryFeature:
+    if saved["type"] == "number":
+        return NumberFeature(saved["name"], float(saved["mean"]), float(saved["std"]))
+    return CategoryFeature(saved["name"], tuple(saved["categories"]))
+
+
+def _width(feature: NumberFeature | CategoryFeature) -> int:
+    return 1 if isinstance(feature, NumberFeature) else len(feature.categories) + 1

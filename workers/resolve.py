@@ -1,0 +1,228 @@
+"""Values for every `auto` of a spec, from what is known of the dataset; and whether the two fit together."""
+
+import difflib
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from workers.errors import SpecError
+from workers.spec import JobSpec
+
+Column = Mapping[str, Any]
+"""A column's metadata: name, type, distinct_values, whole, categories (see `workers.dataset`)."""
+
+LARGEST_AUTOMATIC_CLASS_COUNT = 20
+MOST_CLASSES = 1000
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "textbook": {
+        "preprocessing": {"standardize": False},
+        "network": {"hidden_layers": [30], "activation": "sigmoid", "output_activation": "sigmoid"},
+        "training": {
+            "epochs": 100,
+            "learning_rate": 1.0,
+            "optimizer": {"name": "gradient_descent"},
+            "loss": "squared_error",
+            "batch_size": None,
+            "early_stopping": None,
+        },
+    },
+    "auto": {
+        "preprocessing": {"standardize": True},
+        "network": {"hidden_layers": [64], "activation": "relu"},
+        "training": {
+            "epochs": 200,
+            "learning_rate": 0.01,
+            "optimizer": {"name": "adam"},
+            "batch_size": None,
+            "early_stopping": None,
+        },
+    },
+}
+"""What each preset puts where the request says `auto`; `textbook` is the method of the source document."""
+
+
+class DatasetFacts(NamedTuple):
+    """What resolving needs to know of a dataset."""
+
+    id: str
+    name: str
+    rows: int
+    columns: list[dict[str, Any]]
+
+
+class Limits(NamedTuple):
+    """What a job may ask for at most."""
+
+    parameters: int
+    epochs: int
+    shards: int
+    workers: int
+
+
+class Resolution(NamedTuple):
+    """A spec without `auto` (shards and workers are planned later), why, and what its user should know."""
+
+    spec: JobSpec
+    notes: list[str]
+    warnings: list[str]
+
+
+def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits) -> Resolution:
+    """The spec with a value for every `auto`; SpecError where the spec and the dataset do not fit."""
+    columns = {column["name"]: column for column in dataset.columns}
+    _check_columns_exist(spec, columns)
+    task, note = _task(spec, columns)
+    features, warnings = _features(spec, dataset.columns)
+    chosen = _apply_preset(spec.model_dump(), task)
+    chosen |= {"dataset": dataset.id, "task": task, "features": features}
+    chosen["name"] = spec.name or dataset.name
+    if chosen["tracking"]["experiment"] == "auto":
+        chosen["tracking"]["experiment"] = spec.tracking.registered_model or chosen["name"]
+    resolved = JobSpec.model_validate(chosen)
+    _check_sense(resolved)
+    _check_targets(resolved, columns, warnings)
+    check_limits(
+        resolved, limits, n_inputs=len(features), n_outputs=len(classes(resolved, columns) or resolved.targets)
+    )
+    return Resolution(resolved, [note], warnings)
+
+
+def classes(spec: JobSpec, columns: Mapping[str, Column]) -> list[Any] | None:
+    """The classes of the target: numbers by value, text by code point. None for a regression."""
+    if spec.task == "regression":
+        return None
+    target = columns[spec.targets[0]]
+    return list(target["categories"] or target["distinct_values"] or [])
+
+
+def check_limits(spec: JobSpec, limits: Limits, n_inputs: int, n_outputs: int) -> None:
+    """SpecError where the network, the epochs, the shards or the workers go over a limit."""
+    hidden = spec.network.hidden_layers
+    sizes = [n_inputs, *(hidden if isinstance(hidden, list) else []), n_outputs]
+    parameters = sum((before + 1) * after for before, after in pairwise(sizes))
+    found = {
+        "network.hidden_layers": (parameters, limits.parameters, "parameters"),
+        "training.epochs": (spec.training.epochs, limits.epochs, "epochs"),
+        "resources.shards": (spec.resources.shards, limits.shards, "shards"),
+        "resources.workers": (spec.resources.workers, limits.workers, "workers"),
+    }
+    for field, (value, limit, unit) in found.items():
+        if isinstance(value, int) and value > limit:
+            raise SpecError(f"{field} asks for {value:,} {unit}; the limit is {limit:,}.", field=field)
+
+
+def _check_columns_exist(spec: JobSpec, columns: Mapping[str, Column]) -> None:
+    asked = [("target", name) for name in spec.targets]
+    asked += [(f"ignore[{place}]", name) for place, name in enumerate(spec.ignore)]
+    asked += [(f"features[{place}]", name) for place, name in enumerate(_given_features(spec))]
+    for field, name in asked:
+        if name not in columns:
+            nearest = difflib.get_close_matches(name, columns, n=1)
+            hint = f"; did you mean '{nearest[0]}'?" if nearest else f". Its columns are {_listed(list(columns))}."
+            raise SpecError(f"The dataset has no column '{name}'{hint}", field=field)
+    for place, name in enumerate(_given_features(spec)):
+        if name in spec.targets:
+            raise SpecError(f"Column '{name}' is the target, so it can't be a feature.", field=f"features[{place}]")
+
+
+def _task(spec: JobSpec, columns: Mapping[str, Column]) -> tuple[str, str]:
+    if spec.task != "auto":
+        return spec.task, f"The task is {spec.task}, as the request says."
+    if len(spec.targets) > 1:
+        return "regression", "The task is regression: there are several targets."
+    column = columns[spec.targets[0]]
+    if column["type"] != "number":
+        return "classification", f"The task is classification: '{column['name']}' holds text."
+    distinct = column["distinct_values"]
+    if column["whole"] and distinct is not None and len(distinct) <= LARGEST_AUTOMATIC_CLASS_COUNT:
+        why = f"'{column['name']}' holds whole numbers with {len(distinct)} distinct values (at most 20)."
+        return "classification", f"The task is classification: {why}"
+    return "regression", f"The task is regression: '{column['name']}' holds numbers that are not few whole ones."
+
+
+def _features(spec: JobSpec, columns: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    usable = {column["name"] for column in columns if column["type"] in {"number", "category"}}
+    given = _given_features(spec)
+    for place, name in enumerate(given):
+        if name not in usable:
+            message = f"Column '{name}' holds free text or dates, which can't be a feature. Leave it out."
+            raise SpecError(message, field=f"features[{place}]")
+    if given:
+        return list(given), []
+    candidates = [column["name"] for column in columns if column["name"] not in {*spec.targets, *spec.ignore}]
+    features = [name for name in candidates if name in usable]
+    if not features:
+        raise SpecError("No column is left to learn from.", field="features")
+    left_out = [name for name in candidates if name not in usable]
+    return features, [f"Column '{name}' holds free text or dates and is not used." for name in left_out]
+
+
+def _given_features(spec: JobSpec) -> list[str]:
+    return spec.features if isinstance(spec.features, list) else []
+
+
+def _apply_preset(chosen: dict[str, Any], task: str) -> dict[str, Any]:
+    for group, values in PRESETS[chosen["preset"]].items():
+        for name, value in values.items():
+            if chosen[group][name] == "auto":
+                chosen[group][name] = value
+    network, training = chosen["network"], chosen["training"]
+    if training["loss"] == "auto":
+        training["loss"] = _automatic_loss(task, network["output_activation"])
+    if network["output_activation"] == "auto":
+        network["output_activation"] = _automatic_output(task, training["loss"])
+    return chosen
+
+
+def _automatic_loss(task: str, output_activation: str) -> str:
+    if task == "classification" and output_activation in {"auto", "softmax", "sigmoid"}:
+        return "cross_entropy"
+    return "squared_error"
+
+
+def _automatic_output(task: str, loss: str) -> str:
+    if task == "regression":
+        return "identity"
+    return "softmax" if loss == "cross_entropy" else "sigmoid"
+
+
+def _check_sense(spec: JobSpec) -> None:
+    output = spec.network.output_activation
+    if spec.training.loss == "cross_entropy" and spec.task == "regression":
+        message = "training.loss cross_entropy needs classes, and the task is regression. Use squared_error."
+        raise SpecError(message, field="training.loss")
+    if spec.training.loss == "cross_entropy" and output not in {"softmax", "sigmoid"}:
+        message = f"training.loss cross_entropy needs softmax or sigmoid outputs, not {output}."
+        raise SpecError(message, field="network.output_activation")
+    if spec.task == "classification" and len(spec.targets) > 1:
+        raise SpecError("Several targets can only be a regression. Name one target.", field="target")
+
+
+def _check_targets(spec: JobSpec, columns: Mapping[str, Column], warnings: list[str]) -> None:
+    for name in spec.targets:
+        column = columns[name]
+        if spec.task == "regression" and column["type"] != "number":
+            raise SpecError(f"Column '{name}' holds text, so it can't be the target of a regression.", field="target")
+        if column["nulls"]:
+            message = f"Column '{name}' is the target and has {column['nulls']} missing values. Clean it first."
+            raise SpecError(message, field="target")
+        bounded = spec.task == "regression" and spec.network.output_activation == "sigmoid"
+        if bounded and (column["min"] < 0 or column["max"] > 1):
+            warnings.append(
+                f"Column '{name}' goes beyond 0 to 1, which sigmoid outputs can't reach: "
+                "set network.output_activation to identity."
+            )
+    known = classes(spec, columns)
+    if known is not None and len(known) < 2:  # noqa: PLR2004 - two is the fewest that can be told apart
+        name, count = spec.targets[0], _class_count(columns[spec.targets[0]])
+        raise SpecError(f"Column '{name}' has {count}; a classification needs 2 to {MOST_CLASSES}.", field="target")
+
+
+def _class_count(column: Column) -> str:
+    known = column["categories"] or column["distinct_values"]
+    return f"more than {MOST_CLASSES} classes" if known is None else f"{len(known)} class"
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    return ", ".join(f"'{name}'" for name in names[:most]) + (" …" if len(names) > most else "")

@@ -1,0 +1,37 @@
+"""The Ray actor that computes the gradients of some shards for a driver, and dies with it."""
+
+import os
+from typing import Any
+
+import ray
+from numpy.typing import NDArray
+
+from workers import numerics
+from workers.gradients import ShardGradients, Share
+from workers.problem import Order, problem_of
+from workers.shards import Node
+
+
+class ShardGradientServer:
+    """What a ShardWorker does; a plain class, so that it can be tested and extended without Ray."""
+
+    def __init__(self, order: Order, first_shard: int, last_shard: int) -> None:
+        numerics.use_one_thread()
+        self._gradients = ShardGradients(problem_of(order), range(first_shard, last_shard))
+
+    def describe(self) -> dict[str, Any]:
+        """Where this worker runs, and what its bits depend on."""
+        return {
+            "node": ray.util.get_node_ip_address(),
+            "pid": os.getpid(),
+            "numerics": numerics.fingerprint(),
+        }
+
+    def sums(self, parameters: NDArray[Any]) -> dict[Node, Share]:
+        """The sums of the whole nodes of the summation tree that this worker's shards make up."""
+        return self._gradients.sums(parameters)
+
+
+@ray.remote
+class ShardWorker(ShardGradientServer):
+    """A worker process of one job."""
