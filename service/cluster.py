@@ -5,7 +5,6 @@ Drivers belong to this process and die with it; the dispatcher then starts new a
 """
 
 import json
-import os
 import signal
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import ray
 
 from service.child import Message, pipe_from_arguments
-from service.settings import Settings
+from service.settings import load_settings
 from workers.driver import Driver
 from workers.problem import Order
 
@@ -101,7 +100,7 @@ class Cluster:
 
     def _fill(self) -> None:
         while len(self._idle) + len(self._starting) < IDLE_DRIVERS:
-            actor = Driver.options(num_cpus=0, resources={"gradsum": SHARE_OF_NODE}).remote()
+            actor = ray.remote(num_cpus=0, resources={"gradsum": SHARE_OF_NODE})(Driver).remote()
             self._starting.append((actor, actor.describe.remote()))
 
     def _collect(self, *, wait: bool) -> None:
@@ -156,7 +155,7 @@ def serve(connection: Connection, address: str) -> None:
 def main() -> None:
     """The process `python -m service.cluster FD`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's business
-    serve(pipe_from_arguments(), Settings().ray_address or os.environ["RAY_ADDRESS"])
+    serve(pipe_from_arguments(), load_settings().ray_address)
 
 
 if __name__ == "__main__":

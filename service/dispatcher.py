@@ -18,7 +18,7 @@ from service.preparation import Preparation
 from service.recording import record
 from service.settings import Settings
 from service.store import components, datasets, jobs
-from service.store.database import Database
+from service.store.database import Database, now
 from service.store.jobs import Job
 
 TICK_SECONDS = 0.1
@@ -80,8 +80,8 @@ class Dispatcher:
             waiting = datasets.preparing(connection)
             unfinished = jobs.unfinished(connection)
             sources = {job.dataset_id: datasets.get(connection, job.dataset_id) for job in unfinished}
-        for dataset in waiting:
-            self._preparation.ingest(dataset)
+        for uploaded in waiting:
+            self._preparation.ingest(uploaded)
         self._forget_all_but({job.id for job in unfinished})
         for job in unfinished:
             dataset = sources[job.dataset_id]
@@ -163,7 +163,7 @@ class Dispatcher:
         with self._database.write() as connection:
             changes: dict[str, object] = {"attempt": attempt, "workers": []}
             if job.started_at is None:
-                changes["started_at"] = jobs.now()
+                changes["started_at"] = now()
             moved = jobs.move(connection, job, "starting", None if attempt == 1 else f"attempt {attempt}", **changes)
             if moved:
                 jobs.add_attempt(connection, job.id, attempt, driver)
@@ -207,13 +207,13 @@ class Dispatcher:
             self._release(job_id, keep=False)
 
     def _ask_for_progress(self) -> None:
-        now = time.monotonic()
+        moment = time.monotonic()
         since = {job_id: running.last_epoch for job_id, running in self._running.items() if running.started}
-        if self._asking or now < self._ask_at or not since:
+        if self._asking or moment < self._ask_at or not since:
             return
         self._asking = True
-        young = any(now - self._running[job_id].since < YOUNG_SECONDS for job_id in since)
-        self._ask_at = now + (EAGER_PROGRESS_SECONDS if young else PROGRESS_SECONDS)
+        young = any(moment - self._running[job_id].since < YOUNG_SECONDS for job_id in since)
+        self._ask_at = moment + (EAGER_PROGRESS_SECONDS if young else PROGRESS_SECONDS)
         self._cluster.ask({"do": "progress", "jobs": since}, ANSWER_SECONDS, self._on_progress)
 
     def _on_progress(self, answer: Message | Lost) -> None:
@@ -239,10 +239,10 @@ class Dispatcher:
 
     def _report(self) -> None:
         """Say how the dispatcher and its cluster are, for /readyz."""
-        now = time.monotonic()
-        if now < self._report_at:
+        moment = time.monotonic()
+        if moment < self._report_at:
             return
-        self._report_at = now + REPORT_SECONDS
+        self._report_at = moment + REPORT_SECONDS
         up = self._slots is not None
         with self._database.write() as connection:
             components.report(connection, "dispatcher", "ok", {"running_jobs": len(self._running)})

@@ -67,7 +67,7 @@ def too_large(limit: int) -> TooLargeError:
 
 def _declared_length(scope: Scope) -> int:
     declared = Headers(scope=scope).get("content-length", "")
-    return int(declared) if declared.isascii() and declared.isdigit() else 0
+    return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
 
 
 def _limited(receive: Receive, limit: int) -> Receive:

@@ -23,7 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from service.store.database import DatabaseUnavailableError
+from service.store.database import DatabaseUnavailableError, WriteConflictError
 from service.store.pages import UnknownCursorError
 from workers.errors import FieldError, GradsumError
 
@@ -136,14 +136,24 @@ def problem_of(error: Exception, path: str) -> Problem | None:
             return _wrong_parameters(error)
         case HTTPException():
             return _http_problem(error, path)
+    return _storage_problem(error)
+
+
+def _storage_problem(error: Exception) -> Problem | None:
+    problem: Problem | None = None
+    match error:
         case UnknownCursorError():
-            return BadRequestError("The list has no such place to go on after.", code="invalid_cursor", field="after")
+            message = "The list has no such place to go on after."
+            problem = BadRequestError(message, code="invalid_cursor", field="after")
         case DatabaseUnavailableError():
             retry = {"Retry-After": RETRY_AFTER_SECONDS}
-            return UnavailableError("The database does not answer. Try again.", code="database", headers=retry)
+            problem = UnavailableError("The database does not answer. Try again.", code="database", headers=retry)
+        case WriteConflictError():
+            message = "Another request changed the same thing at the same time. Try again."
+            problem = ConflictError(message, code="concurrent_change", headers={"Retry-After": RETRY_AFTER_SECONDS})
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return StorageFullError("The service has no room left on disk.")
-    return None
+            problem = StorageFullError("The service has no room left on disk.")
+    return problem
 
 
 def printable(text: str) -> str:

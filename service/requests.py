@@ -110,7 +110,11 @@ def _check_values(body: object) -> None:
         if depth > DEEPEST:
             raise _too_deep()
         if isinstance(value, dict):
-            unprintable += [FieldError(_spelled(path), "has a key with NUL or half a character") for key in value if not _is_text(key)]
+            unprintable += [
+                FieldError(_spelled(path), "has a key with NUL or half a character")
+                for key in value
+                if not _is_text(key)
+            ]
             waiting.extend((item, (path, key), depth + 1) for key, item in reversed(value.items()))
         elif isinstance(value, list):
             waiting.extend((value[place], (path, place), depth + 1) for place in reversed(range(len(value))))

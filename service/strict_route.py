@@ -1,5 +1,6 @@
-"""Routes that take what they declare and nothing else: content type, query parameters, accepted answers, strict JSON."""
+"""Routes that take what they declare and nothing else: content type, query parameters, strict JSON."""
 
+import difflib
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -9,14 +10,20 @@ from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from service.errors import BadRequestError, NotAcceptableError, UnprocessableError, UnsupportedMediaTypeError
+from service.errors import (
+    BadRequestError,
+    NotAcceptableError,
+    NotFoundError,
+    UnprocessableError,
+    UnsupportedMediaTypeError,
+)
 from service.requests import parse_json
 from workers.errors import FieldError
-from workers.field_errors import nearest_name
 
 JSON = "application/json"
 FORM = "multipart/form-data"
 MOST_FORM_FIELDS = 8
+LONGEST_ID = 250
 
 
 class StrictRequest(Request):
@@ -42,6 +49,8 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
+            if any("\0" in value or len(value) > LONGEST_ID for value in strict.path_params.values()):
+                raise NotFoundError("Nothing has such an id or name.")
             _check_accept(strict, media_type)
             _check_query(strict, self.dependant)
             if self.body_field is not None:
@@ -56,14 +65,14 @@ class StrictRoute(APIRoute):
 def _check_accept(request: Request, media_type: str) -> None:
     accepted = request.headers.get("accept", "*/*").lower()
     kinds = {part.partition(";")[0].strip() for part in accepted.split(",")}
-    if not kinds & {"", "*/*", media_type, f"{media_type.partition('/')[0]}/*"}:
-        raise NotAcceptableError(f"The answer is {media_type}; Accept allows only {printable_header(accepted)}.")
+    if not kinds & {"", "*/*", JSON, media_type, f"{media_type.partition('/')[0]}/*"}:
+        raise NotAcceptableError(f"The answer is {media_type}; Accept allows only {_shown(accepted)}.")
 
 
 def _check_content_type(request: Request, wanted: str) -> None:
     sent = request.headers.get("content-type", "")
     if sent.partition(";")[0].strip().lower() != wanted:
-        came = f"not {printable_header(sent)}" if sent else "and there is none"
+        came = f"not {_shown(sent)}" if sent else "and there is none"
         raise UnsupportedMediaTypeError(f"The Content-Type must be {wanted}, {came}.")
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
@@ -72,9 +81,11 @@ def _check_content_type(request: Request, wanted: str) -> None:
 
 def _check_query(request: Request, dependant: Dependant) -> None:
     known = set(_query_names(dependant))
+    if any("\0" in value for value in request.query_params.values()):
+        raise UnprocessableError("A query parameter has NUL in it.", code="invalid_characters")
     unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
     if unknown:
-        errors = [FieldError(name, f"is not a known query parameter{nearest_name(name, known)}") for name in unknown]
+        errors = [FieldError(name, f"is not a known query parameter{_hint(name, known)}") for name in unknown]
         detail = "; ".join(" ".join(error) for error in errors) + "."
         raise UnprocessableError(detail, code="unknown_field", errors=errors)
 
@@ -85,6 +96,11 @@ def _query_names(dependant: Dependant) -> Iterable[str]:
         yield from _query_names(inner)
 
 
-def printable_header(text: str) -> str:
+def _hint(name: str, known: set[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{nearest[0]}'?)" if nearest else ""
+
+
+def _shown(text: str) -> str:
     """A header's value, quoted and cut, for a message."""
     return repr(text[:60])

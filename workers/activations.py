@@ -24,12 +24,11 @@ class Activation(NamedTuple):
 
 
 def _sigmoid(z: Array, _scratch: Array) -> None:
-    """1 / (1 + e⁻ᶻ). For very negative z, e⁻ᶻ is infinite and the output is the limit, 0."""
-    with np.errstate(over="ignore"):
-        np.negative(z, out=z)
-        np.exp(z, out=z)
-        np.add(z, 1, out=z)
-        np.reciprocal(z, out=z)
+    """1 / (1 + e⁻ᶻ) = ½ + ½ tanh(½ z). The second form can't overflow, and is the faster one in numpy."""
+    np.multiply(z, 0.5, out=z)
+    np.tanh(z, out=z)
+    np.multiply(z, 0.5, out=z)
+    np.add(z, 0.5, out=z)
 
 
 def _sigmoid_derivative(delta: Array, output: Array, scratch: Array) -> None:
@@ -85,13 +84,8 @@ def _softmax(z: Array, scratch: Array) -> None:
 def _softmax_derivative(delta: Array, output: Array, scratch: Array) -> None:
     """The whole Jacobian ∂o_k/∂z_j = o_k (1[j=k] − o_j): delta_j becomes o_j (delta_j − Σ_k delta_k o_k)."""
     np.multiply(delta, output, out=scratch)
-    np.subtract(delta, sum_of_row(scratch)[:, None], out=delta)
+    np.subtract(delta, np.einsum("ij->i", scratch)[:, None], out=delta)
     np.multiply(delta, output, out=delta)
-
-
-def sum_of_row(values: Array) -> Array:
-    """The sum of each row, (rows,): a product with ones is several times faster than a reduction of short rows."""
-    return np.asarray(np.dot(values, np.ones(values.shape[1], values.dtype)))
 
 
 ACTIVATIONS = {

@@ -1,8 +1,9 @@
-"""Reads a prepared dataset: one file of values per column, described by `columns.json`. `service.ingest` writes them."""
+"""Reads a prepared dataset: a file of values per column, described by `columns.json`. `service.ingest` writes them."""
 
 import difflib
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ class Column(NamedTuple):
     """The values of one column, in the order of the file.
 
     `type` is "number" (values: float64, 0.0 where missing), "category" or "text" (values: int32 positions in
-    `categories`, which are sorted by code point; −1 where missing). `missing` is None where no value is missing.
+    `categories`, which are sorted by code point; -1 where missing). `missing` is None where no value is missing.
     """
 
     name: str
@@ -65,7 +66,7 @@ def _texts(directory: Path, place: int) -> list[str]:
     """The distinct texts of a column that has too many of them for `columns.json`."""
     data = _load(directory, place, ".text").tobytes()
     ends = _load(directory, place, ".offsets").tolist()
-    return [data[start:end].decode() for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [data[start:end].decode() for start, end in pairwise(ends)]
 
 
 def _load(directory: Path, place: int, suffix: str = "") -> Array:

@@ -105,7 +105,7 @@ class Attempt:
         test = Evaluation(problem, matrix.training_rows + matrix.validation_rows, len(matrix.X), "test")
         sha256 = publish_model(Path(self._order.output_directory) / "model", problem, parameters)
         return {
-            "epochs": problem.spec.training.epochs,
+            "epochs": problem.epochs,
             "best_epoch": self._best[1],
             "loss": loss,
             **validation.scores(parameters),
@@ -116,8 +116,8 @@ class Attempt:
         }
 
 
-class DriverProcess:
-    """What a Driver does; a plain class, so that it can be tested and extended without Ray."""
+class Driver:
+    """Runs as an actor (`ray.remote(Driver)`), one job at a time; its name is what `ps` shows."""
 
     combine: Combine = staticmethod(combine)
 
@@ -145,11 +145,6 @@ class DriverProcess:
         if self._attempt is not None:
             self._attempt.cancel()
             self._attempt = None
-
-
-@ray.remote
-class Driver(DriverProcess):
-    """A driver process of the pool."""
 
 
 def publish_model(directory: Path, problem: Problem, parameters: Parameters) -> str:

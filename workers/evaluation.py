@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from workers.metrics import accuracy, r2
-from workers.network import Workspace, evaluate_block
+from workers.network import Workspace, outputs_and_error
 from workers.problem import Problem
 from workers.training import Figures, Parameters
 
@@ -30,8 +30,8 @@ class Evaluation:
         total = 0.0
         for first in range(0, n_rows, self._problem.block_rows):
             block = slice(first, first + self._problem.block_rows)
-            outputs, error = evaluate_block(
-                self._problem.network, parameters, self._rows[block], self._targets[block], self._workspace
+            outputs, error = outputs_and_error(
+                self._problem.network, parameters, self._rows[block], self._targets[block], None, self._workspace
             )
             self._outputs[block] = outputs
             total += error

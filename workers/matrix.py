@@ -1,9 +1,9 @@
-"""The training matrix: what a job trains on, as two files, derived from a dataset and kept under the hash of the request."""
+"""The training matrix: what a job trains on, derived from a dataset and kept under the hash of the request."""
 
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ BLOCK_VALUES = 2**19
 
 
 class MatrixRequest(NamedTuple):
-    """What a matrix is made of, apart from the dataset. `split` holds validation, test, by (hash | row), column, salt."""
+    """What a matrix is made of, beside the dataset. `split` holds validation, test, by (hash | row), column, salt."""
 
     targets: tuple[str, ...]
     task: str  # classification | regression
@@ -73,7 +73,7 @@ def open_matrix(directory: Path) -> Matrix:
 
 
 def build(dataset_directory: Path, request: MatrixRequest, destination: Path) -> dict[str, Any]:
-    """Makes the matrix in `destination`, unless it is there, and returns its `matrix.json`. It appears whole or not at all.
+    """Makes the matrix in `destination`, whole or not at all, unless it is there, and returns its `matrix.json`.
 
     DataError names what stands in the way: a column that is not there, text or missing values where numbers are
     needed, a split without rows, fewer than two classes, values beyond the dtype.
@@ -89,7 +89,7 @@ def build(dataset_directory: Path, request: MatrixRequest, destination: Path) ->
 
 def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> None:
     metadata = read_metadata(dataset_directory)
-    columns = read_columns(dataset_directory, [column["name"] for column in metadata["columns"]])
+    columns = read_columns(dataset_directory, _needed([column["name"] for column in metadata["columns"]], request))
     _check(columns, request, metadata["first_row"])
     split = _split(columns, metadata["rows"], request)
     order = np.concatenate(split)
@@ -113,12 +113,30 @@ def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> 
     (directory / "matrix.json").write_text(json.dumps(meta, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
+def _needed(names: list[str], request: MatrixRequest) -> list[str]:
+    """The names of the columns to read: all of them where the split hashes whole rows."""
+    for field, wanted in (("target", request.targets), ("features", request.features)):
+        _refuse_unknown(wanted, names, field)
+    column = request.split["column"]
+    if request.split["by"] == "row":
+        return [*request.targets, *request.features]
+    if column is None:
+        return names
+    _refuse_unknown([column], names, "split.column")
+    return [*request.targets, *request.features, column]
+
+
+def _refuse_unknown(wanted: Iterable[str], names: list[str], field: str) -> None:
+    known = frozenset(names)
+    for name in wanted:
+        if name not in known:
+            raise DataError(f"The dataset has no column '{name}'.", code="column_not_found", field=field)
+
+
 def _check(columns: Mapping[str, Column], request: MatrixRequest, first_row: int) -> None:
     """DataError where targets and features are not columns that can be used as such."""
     for field, names in (("target", request.targets), ("features", request.features)):
         for name in names:
-            if name not in columns:
-                raise DataError(f"The dataset has no column '{name}'.", code="column_not_found", field=field)
             _refuse_missing(columns[name], first_row, field)
     if not request.features:
         raise DataError("No column is left to be a feature.", code="no_features", field="features")
@@ -152,8 +170,6 @@ def _split(columns: Mapping[str, Column], rows: int, request: MatrixRequest) -> 
         return split_by_row(rows, validation, test)
     if by != "hash":
         raise DataError(f"split.by must be 'hash' or 'row', not '{by}'.", code="invalid_split", field="split.by")
-    if column is not None and column not in columns:
-        raise DataError(f"The dataset has no column '{column}'.", code="column_not_found", field="split.column")
     names = set(columns) - set(request.targets) if column is None else {column}
     return split_by_hash([columns[name] for name in names], rows, validation, test, request.split["salt"])
 

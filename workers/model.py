@@ -80,7 +80,7 @@ def save(
     targets: Sequence[str],
     classes: Sequence[str | int | float] | None,
 ) -> str:
-    """Writes `model.json` and `weights.npz` and returns `weights_sha256`. To publish the directory is the caller's part."""
+    """Writes `model.json` and `weights.npz`, returns `weights_sha256`; the caller publishes the directory."""
     arrays = parameter_arrays(network, flat_parameters)
     described = {
         "format": 1,

@@ -1,4 +1,4 @@
-"""Turns what a caller sends (rows of JSON, columns of a frame) into the columns a model predicts from, or says what is wrong."""
+"""Turns rows of JSON, or a frame's columns, into the columns that a model predicts from, or says what is wrong."""
 
 import math
 import unicodedata

@@ -67,9 +67,9 @@ class Workspace:
         self._scratch = np.empty(rows * widest, dtype)
         self._wide = np.empty((2, rows * network.sizes[-1]), np.float64)
 
-    def delta(self, layer: int, rows: int, n: int) -> Array:
-        """A buffer (rows, n) for the delta of a layer; neighbouring layers have different ones."""
-        return self._deltas[layer % 2, : rows * n].reshape(rows, n)
+    def delta(self, steps: int, rows: int, n: int) -> Array:
+        """A buffer (rows, n) for the delta that is `steps` layers before the last; neighbours have different ones."""
+        return self._deltas[steps % 2, : rows * n].reshape(rows, n)
 
     def scratch(self, rows: int, n: int) -> Array:
         """A buffer (rows, n) for a step of a calculation."""
@@ -88,14 +88,14 @@ def outputs(network: Network, parameters: Array, X: Array, workspace: Workspace)
         return z
 
 
-def outputs_and_errors(
-    network: Network, parameters: Array, X: Array, T: Array, workspace: Workspace
-) -> tuple[Array, Array]:
-    """The outputs (rows, n_outputs) of a block, as `outputs` gives them, and the error of each row (rows,), float64."""
+def outputs_and_error(
+    network: Network, parameters: Array, X: Array, T: Array, row_weights: Array | None, workspace: Workspace
+) -> tuple[Array, float]:
+    """The outputs of a block, as from `outputs`, and Σ_i w_i E_i over its rows (targets T (rows, n_outputs))."""
     with np.errstate(over="ignore", invalid="ignore"):
         z = _forward(network, layer_views(network, parameters), X, workspace)[-1]
-        errors, _ = _errors_and_delta(network, z, T, workspace)
-        return z, errors
+        error, _ = _error_and_delta(network, z, T, row_weights, workspace)
+        return z, error
 
 
 def add_gradient(
@@ -115,13 +115,10 @@ def add_gradient(
     with np.errstate(over="ignore", invalid="ignore"):
         layers = layer_views(network, parameters)
         activations = _forward(network, layers, X, workspace)
-        errors, delta = _errors_and_delta(network, activations[-1], T, workspace)
-        if row_weights is not None:
-            np.multiply(errors, row_weights, out=errors)
-            np.multiply(delta, row_weights[:, None], out=delta, casting="same_kind")
+        error, delta = _error_and_delta(network, activations[-1], T, row_weights, workspace)
         _backward(network, layers, [X, *activations], delta, workspace)
         np.add(gradient_sum, workspace.gradient, out=gradient_sum)
-        return float(np.add.reduce(errors))
+        return error
 
 
 def shard_share(
@@ -153,7 +150,7 @@ def shard_share(
 def _forward(network: Network, layers: list[tuple[Array, Array]], X: Array, workspace: Workspace) -> list[Array]:
     """The output of each hidden layer, and z of the output layer: (rows, n) each."""
     activation, rows, inputs = ACTIVATIONS[network.activation], len(X), X
-    activations = []
+    activations: list[Array] = []
     for (weights, biases), buffer in zip(layers, workspace.activations, strict=True):
         z = buffer[:rows]
         np.dot(inputs, weights.T, out=z)
@@ -165,26 +162,27 @@ def _forward(network: Network, layers: list[tuple[Array, Array]], X: Array, work
     return activations
 
 
-def _errors_and_delta(network: Network, z: Array, T: Array, workspace: Workspace) -> tuple[Array, Array]:
-    """The error of each row and ∂E/∂z of the output layer, whose z become its outputs."""
+def _error_and_delta(
+    network: Network, z: Array, T: Array, row_weights: Array | None, workspace: Workspace
+) -> tuple[float, Array]:
+    """Σ_i w_i E_i over the block and w_i ∂E_i/∂z of the output layer, whose z become its outputs."""
     loss, output_activation = LOSSES[network.loss, network.output_activation], ACTIVATIONS[network.output_activation]
-    delta = workspace.delta(len(network.sizes) - 1, *z.shape)
-    return loss(z, T, output_activation, delta, workspace.scratch(*z.shape), workspace.wide(*z.shape)), delta
+    delta, scratch, wide = workspace.delta(0, *z.shape), workspace.scratch(*z.shape), workspace.wide(*z.shape)
+    return loss(z, T, row_weights, output_activation, delta, scratch, wide), delta
 
 
 def _backward(
     network: Network, layers: list[tuple[Array, Array]], inputs: list[Array], delta: Array, workspace: Workspace
 ) -> None:
     """Write the gradient of a block to the workspace. `inputs[l]` are those of layer l; `delta` is that of the last one."""
-    activation, rows = ACTIVATIONS[network.activation], len(delta)
-    gradients = layer_views(network, workspace.gradient)
-    for layer in reversed(range(len(layers))):
-        (weights, _), (weights_gradient, biases_gradient) = layers[layer], gradients[layer]
+    activation, rows, gradients = ACTIVATIONS[network.activation], len(delta), layer_views(network, workspace.gradient)
+    for steps, layer in enumerate(reversed(range(len(layers))), start=1):
+        weights_gradient, biases_gradient = gradients[layer]
         np.dot(delta.T, inputs[layer], out=weights_gradient)
         np.dot(workspace.ones[:rows], delta, out=biases_gradient)
-        if layer > 0:
+        if layer > 0:  # nothing needs the gradient of the rows themselves
+            weights = layers[layer][0]
             n_in = weights.shape[1]
-            delta_before = workspace.delta(layer, rows, n_in)
-            np.dot(delta, weights, out=delta_before)
-            activation.multiply_by_derivative(delta_before, inputs[layer], workspace.scratch(rows, n_in))
-            delta = delta_before
+            following, delta = delta, workspace.delta(steps, rows, n_in)
+            np.dot(following, weights, out=delta)
+            activation.multiply_by_derivative(delta, inputs[layer], workspace.scratch(rows, n_in))

@@ -1,4 +1,4 @@
-"""What the model does to raw columns before its first layer. It is fitted on training rows only and saved with the model."""
+"""What a model does to raw columns before its first layer: fitted on training rows only, saved with the model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 
 
 class NumberFeature(NamedTuple):
-    """A number column: one input, (x − mean) / std."""
+    """A number column: one input, (x - mean) / std."""
 
     name: str
     mean: float

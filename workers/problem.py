@@ -30,6 +30,9 @@ class Problem(NamedTuple):
     matrix: Matrix
     ranges: list[tuple[int, int]]  # the rows of each shard: first, and one behind the last
     total_weight: float  # Σ w over the training rows
+    epochs: int
+    learning_rate: float
+    optimizer: dict[str, Any]  # its name and options
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -62,5 +65,16 @@ def problem_of(order: Order) -> Problem:
         output_activation=spec.network.output_activation,
         loss=spec.training.loss,
     )
-    ranges = shard_ranges(matrix.training_rows, order.plan["shards"])
-    return Problem(spec, network, matrix, ranges, float(matrix.training_rows))
+    training = spec.training
+    if training.epochs == "auto" or training.learning_rate == "auto" or training.optimizer == "auto":
+        raise TypeError("the spec is not resolved")
+    return Problem(
+        spec=spec,
+        network=network,
+        matrix=matrix,
+        ranges=shard_ranges(matrix.training_rows, order.plan["shards"]),
+        total_weight=float(matrix.training_rows),
+        epochs=training.epochs,
+        learning_rate=training.learning_rate,
+        optimizer=training.optimizer.model_dump(),
+    )

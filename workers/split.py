@@ -1,4 +1,4 @@
-"""Which rows train, which validate and which test: by a hash of their own content, so each row keeps its side for ever."""
+"""Which rows train, validate and test: by a hash of their own content, so each row keeps its side for ever."""
 
 import hashlib
 import struct
@@ -94,14 +94,14 @@ def _number_records(values: list[Array]) -> list[bytes]:
     records = np.empty((len(values[0]), len(values)), NUMBER)
     records["length"] = 8
     for place, column in enumerate(values):
-        records["value"][:, place] = column + 0.0  # −0 becomes 0
+        records["value"][:, place] = column + 0.0  # -0.0 becomes 0.0
     data, width = records.tobytes(), NUMBER.itemsize * len(values)
     return [data[start : start + width] for start in range(0, len(data), width)]
 
 
 def _text_records(categories: Iterable[str]) -> list[bytes]:
     encoded = (unicodedata.normalize("NFC", text).encode() for text in categories)
-    return [struct.pack("<I", len(text)) + text for text in encoded] + [MISSING]  # the last one is for code −1
+    return [struct.pack("<I", len(text)) + text for text in encoded] + [MISSING]  # the last one is for code -1
 
 
 def _checked(split: Split, rows: int, validation: float, test: float) -> Split:

@@ -68,7 +68,7 @@ class Team:
         self._combine = combine_parts
         self._n_shards = len(problem.ranges)
         own, *others = assign(self._n_shards, order.plan["workers"])
-        actors = [ShardWorker.remote(order, shards.start, shards.stop) for shards in others]
+        actors = [ray.remote(ShardWorker).remote(order, shards.start, shards.stop) for shards in others]
         self._local = ShardGradients(problem, own)
         self._driver = Member(ray.util.get_node_ip_address(), os.getpid(), own)
         self._remotes = [self._join(actor, shards) for actor, shards in zip(actors, others, strict=True)]

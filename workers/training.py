@@ -16,7 +16,8 @@ from workers.optimizers import optimizer
 from workers.problem import Problem
 
 Parameters = NDArray[Any]
-Figures = dict[str, float | int | None]
+Figures = dict[str, Any]
+"""Numbers (or null) by the names of the contract."""
 
 
 class State(NamedTuple):
@@ -39,20 +40,20 @@ def train(
     what `validate` answers and the weight norms to those that left it.
     """
     training = problem.spec.training
-    method = optimizer(training.optimizer.model_dump())
+    method = optimizer(problem.optimizer)
     parameters = initial_parameters(problem.network, training.seed, problem.spec.network.initialization, problem.dtype)
     state = State(0, parameters, method.init(parameters))
-    for epoch in range(state.epoch + 1, training.epochs + 1):
+    for epoch in range(state.epoch + 1, problem.epochs + 1):
         started = time.perf_counter()
         loss, gradient = sum_of_shard_gradients(state.parameters)
         gradient_norm = norm(gradient)
-        refuse_if_not_finite(epoch, loss, gradient_norm, training.learning_rate)
+        refuse_if_not_finite(epoch, loss, gradient_norm, problem.learning_rate)
         parameters, optimizer_state = method.update(
-            loss, gradient, state.parameters, state.optimizer_state, training.learning_rate
+            loss, gradient, state.parameters, state.optimizer_state, problem.learning_rate
         )
         state = State(epoch, parameters, optimizer_state)
         figures: Figures = {"epoch": epoch, "loss": loss, "gradient_norm": gradient_norm}
-        if epoch % training.validate_every_epochs == 0 or epoch == training.epochs:
+        if epoch % training.validate_every_epochs == 0 or epoch == problem.epochs:
             figures |= validate(method.solution(parameters, optimizer_state))
         on_epoch(figures | weight_norms(problem, parameters) | {"seconds": time.perf_counter() - started})
     return method.solution(state.parameters, state.optimizer_state)

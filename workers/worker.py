@@ -12,8 +12,8 @@ from workers.problem import Order, problem_of
 from workers.shards import Node
 
 
-class ShardGradientServer:
-    """What a ShardWorker does; a plain class, so that it can be tested and extended without Ray."""
+class ShardWorker:
+    """Runs as an actor (`ray.remote(ShardWorker)`); its name is what `ps` shows."""
 
     def __init__(self, order: Order, first_shard: int, last_shard: int) -> None:
         numerics.use_one_thread()
@@ -30,8 +30,3 @@ class ShardGradientServer:
     def sums(self, parameters: NDArray[Any]) -> dict[Node, Share]:
         """The sums of the whole nodes of the summation tree that this worker's shards make up."""
         return self._gradients.sums(parameters)
-
-
-@ray.remote
-class ShardWorker(ShardGradientServer):
-    """A worker process of one job."""

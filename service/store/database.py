@@ -25,6 +25,10 @@ class DatabaseUnavailableError(Exception):
     """The database did not answer, or stayed locked."""
 
 
+class WriteConflictError(Exception):
+    """Another transaction wrote the same row first, or took away one that this one refers to."""
+
+
 class Database:
     """The one way to the record: transactions that read, and transactions that write."""
 
@@ -95,5 +99,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _unavailable() -> Iterator[None]:
     try:
         yield
+    except sqlalchemy.exc.IntegrityError as error:
+        raise WriteConflictError(str(error.orig)) from error
     except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError) as error:
         raise DatabaseUnavailableError(str(error.orig if hasattr(error, "orig") else error)) from error

@@ -1,0 +1,96 @@
+"""The HTTP application: its parts put together. It knows neither Ray nor MLflow."""
+
+import functools
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
+
+from service import logs
+from service.envelope import Envelope
+from service.errors import Problem, problem_of
+from service.openapi import with_problems
+from service.routes import datasets, jobs, models, operations
+from service.routes.context import Context
+from service.schemas import ProblemDocument
+from service.settings import Settings
+from service.store.database import Database, DatabaseUnavailableError, WriteConflictError
+from service.store.pages import UnknownCursorError
+from workers.errors import GradsumError
+from workers.model import load
+
+MODELS_KEPT_IN_MEMORY = 16
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+FORESEEN = (
+    Problem,
+    GradsumError,
+    HTTPException,
+    RequestValidationError,
+    UnknownCursorError,
+    DatabaseUnavailableError,
+    WriteConflictError,
+    OSError,
+)
+
+
+def create_app(settings: Settings, database: Database) -> FastAPI:
+    """The application over a migrated database."""
+    app = FastAPI(
+        title="Gradsum",
+        summary="Trains feed-forward neural networks on a cluster: the same bits from any number of workers.",
+        version=_version(),
+        redirect_slashes=False,
+        redoc_url=None,
+        responses={"4XX": {"model": ProblemDocument}, "5XX": {"model": ProblemDocument}},
+    )
+    app.state.context = Context(settings, database, functools.lru_cache(MODELS_KEPT_IN_MEMORY)(load))
+    for routes in (datasets, jobs, models, operations):
+        app.include_router(routes.router)
+    app.add_middleware(Envelope, limit_of=lambda scope: _body_limit(settings, scope), log=logs.logger("api"))
+    for error in FORESEEN:
+        app.add_exception_handler(error, _answer)
+    app.openapi = functools.cache(lambda: _openapi(app))  # type: ignore[method-assign] # FastAPI's documented way
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("gradsum")
+    except PackageNotFoundError:  # run from a directory, not installed
+        return "0"
+
+
+def _body_limit(settings: Settings, scope: Scope) -> int:
+    is_upload = scope["path"] == "/v1/datasets" and scope["method"] == "POST"
+    return settings.limit_upload_bytes if is_upload else settings.limit_json_body_bytes
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    problem = problem_of(error, request.scope["path"])
+    if problem is None:
+        raise error
+    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem.headers["Allow"] = ", ".join(_allowed_methods(request))
+    return problem.response(request.state.request_id)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Every method that some route takes at this path; FastAPI itself names those of the first route alone."""
+
+    def is_taken(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] == Match.FULL for route in request.app.router.routes)
+
+    return [method for method in METHODS if is_taken(method)]
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    return with_problems(described)

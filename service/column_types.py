@@ -1,0 +1,155 @@
+"""What a column of text is: numbers, categories or free text; its values as arrays, and its statistics.
+
+A column is a number if every value that is not missing is a finite number; a category if it is text with at most
+1 000 different values; else text, which can't be a feature. Where nine in ten values are numbers and some are not, it
+is refused, unless its type is declared. A declared category may have up to 100 000 different values.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from service.csv_options import CsvOptions
+from workers.errors import DataError
+
+Array = npt.NDArray[Any]
+Text = Any  # a pyarrow array of strings, in one piece or in chunks
+Mask = Any  # one of booleans
+MOST_CATEGORIES = 1000
+MOST_DECLARED_CATEGORIES = 100_000
+MOST_DISTINCT_NUMBERS = 1000
+SHARE_OF_NUMBERS = 0.9
+SHOWN_OFFENDERS = 3
+SHOWN_CHARACTERS = 40
+NUMBER = r"^[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)$"
+
+
+class TypedColumn(NamedTuple):
+    """The metadata of a column (as in `columns.json`) and its arrays by suffix of file name."""
+
+    metadata: dict[str, Any]
+    arrays: dict[str, Array]
+
+
+RowNumber = Callable[[int], int]
+"""The number in the file of the row at a place among the data."""
+
+
+def typed_column(name: str, text: Text, options: CsvOptions, row_number: RowNumber) -> TypedColumn:
+    """The column of these texts; DataError `column_has_text`, `nonfinite_values` or `too_many_categories`."""
+    text = pc.utf8_trim_whitespace(text)
+    is_missing = pc.is_in(text, pa.array(options.missing_markers, pa.string()))
+    missing = is_missing.to_numpy() if pc.any(is_missing).as_py() else None
+    if missing is not None:
+        text = pc.if_else(is_missing, pa.scalar(None, pa.string()), text)
+    declared = options.types.get(name)
+    numbers = _numbers(name, text, options, row_number) if declared in {None, "number"} else None
+    if numbers is not None:
+        return _number_column(name, numbers, missing, row_number)
+    return _text_column(name, text, missing, declared)
+
+
+def _numbers(name: str, text: Text, options: CsvOptions, row_number: RowNumber) -> Array | None:
+    """The values as float64 (0.0 where missing), or None if the column is text."""
+    plain = text
+    if options.decimal == ",":  # a point is no part of a number then
+        plain = pc.replace_substring(pc.replace_substring(text, ".", "?"), ",", ".")
+    try:
+        values: Array = pc.fill_null(pc.cast(plain, pa.float64()), 0.0).to_numpy()
+    except pa.ArrowInvalid:
+        is_number = pc.match_substring_regex(plain, NUMBER, ignore_case=True)
+        n_values = len(text) - text.null_count
+        if options.types.get(name) == "number" or pc.sum(is_number).as_py() >= SHARE_OF_NUMBERS * n_values:
+            _refuse_text(name, text, is_number, row_number)
+        return None
+    return values
+
+
+def _refuse_text(name: str, text: Text, is_number: Mask, row_number: RowNumber) -> NoReturn:
+    places = np.flatnonzero(~pc.fill_null(is_number, fill_value=True).to_numpy())
+    shown = [f"row {row_number(int(place))} ({_shown(text[int(place)].as_py())})" for place in places[:SHOWN_OFFENDERS]]
+    more = f" and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
+    raise DataError(
+        f"Column '{name}' has text among its numbers in {', '.join(shown)}{more}. Clean it, add what stands for missing "
+        f'to options.missing_markers, or declare the column in options.types ("category" or "text").',
+        code="column_has_text",
+    )
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…")
+
+
+def _number_column(name: str, values: Array, missing: Array | None, row_number: RowNumber) -> TypedColumn:
+    finite = np.isfinite(values)
+    if not finite.all():
+        places = np.flatnonzero(~finite)
+        raise DataError(
+            f"Column '{name}' has {len(places)} numbers that are not finite, first in row {row_number(int(places[0]))}. "
+            f"Clean it, or add what stands for missing to options.missing_markers.",
+            code="nonfinite_values",
+        )
+    present = values if missing is None else values[~missing]
+    return TypedColumn(_metadata(name, "number", missing) | _statistics(present), _arrays(values, missing))
+
+
+def _statistics(values: Array) -> dict[str, Any]:
+    """min, max, mean, std (ddof 0), distinct_values, whole; what can't be said is null."""
+    if not len(values):
+        return {"distinct_values": [], "whole": True}
+    with np.errstate(over="ignore", invalid="ignore"):
+        figures = {"min": values.min(), "max": values.max(), "mean": values.mean(), "std": values.std()}
+    return {
+        **{name: float(value) if np.isfinite(value) else None for name, value in figures.items()},
+        "distinct_values": _distinct(values),
+        "whole": bool((np.trunc(values) == values).all()),
+    }
+
+
+def _distinct(values: Array) -> list[float] | None:
+    for sample in (values[: 10 * MOST_DISTINCT_NUMBERS], values):  # most columns are settled by their beginning
+        distinct = np.unique(sample)
+        if len(distinct) > MOST_DISTINCT_NUMBERS:
+            return None
+    return [float(value) for value in distinct]
+
+
+def _text_column(name: str, text: Text, missing: Array | None, declared: str | None) -> TypedColumn:
+    encoded = pc.dictionary_encode(text).combine_chunks()
+    normal = pc.utf8_normalize(encoded.dictionary, form="NFC")
+    distinct = pc.unique(normal)
+    categories = distinct.take(pc.sort_indices(distinct))
+    place = pc.index_in(normal, categories).to_numpy().astype(np.int32)
+    codes = np.append(place, np.int32(-1))[pc.fill_null(encoded.indices, -1).to_numpy()]
+    if declared == "category" and len(categories) > MOST_DECLARED_CATEGORIES:
+        raise DataError(
+            f"Column '{name}' has {len(categories)} different values, and a category may have "
+            f"{MOST_DECLARED_CATEGORIES}. Declare it as text, or leave it out of the file.",
+            code="too_many_categories",
+            field="options.types",
+        )
+    if declared == "category" or (declared is None and len(categories) <= MOST_CATEGORIES):
+        metadata = _metadata(name, "category", missing) | {"categories": categories.to_pylist()}
+        return TypedColumn(metadata, _arrays(codes, missing))
+    return TypedColumn(_metadata(name, "text", missing), _arrays(codes, missing) | _text_arrays(categories))
+
+
+def _text_arrays(texts: Text) -> dict[str, Array]:
+    """The texts as one array of bytes, and where each begins and ends in it."""
+    _, offsets, data = pa.concat_arrays([texts.cast(pa.large_string())]).buffers()
+    starts = np.frombuffer(offsets, np.int64, len(texts) + 1)
+    return {".text": np.frombuffer(data, np.uint8, int(starts[-1])), ".offsets": starts}
+
+
+def _arrays(values: Array, missing: Array | None) -> dict[str, Array]:
+    return {"": values} if missing is None else {"": values, ".missing": missing}
+
+
+def _metadata(name: str, kind: str, missing: Array | None) -> dict[str, Any]:
+    nothing = dict.fromkeys(("min", "max", "mean", "std", "categories", "distinct_values"))
+    nulls = 0 if missing is None else int(np.count_nonzero(missing))
+    return {"name": name, "type": kind, "nulls": nulls, **nothing, "whole": False}

@@ -1,0 +1,31 @@
+"""How `serve` starts a local MLflow server: SQLite and files in the data directory, one worker, nothing sent anywhere."""
+
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.processes import Program
+
+HOST = "127.0.0.1"
+
+CLIENT_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the tracker repeats by itself; MLflow's client would block for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""What a process that talks to MLflow runs with."""
+
+
+def mlflow_server(data_dir: Path, port: int, public_url: str) -> Program:
+    """The server on 127.0.0.1:`port`; it also answers to the host of `public_url`, which is what browsers use."""
+    directory = data_dir / "mlflow"
+    directory.mkdir(exist_ok=True)
+    hosts = dict.fromkeys([f"{HOST}:{port}", f"localhost:{port}", urlsplit(public_url).netloc])
+    command = [
+        *(sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--host", HOST, "--port", str(port)),
+        *("--backend-store-uri", f"sqlite:///{directory}/mlflow.sqlite"),
+        *("--artifacts-destination", str(directory / "artifacts"), "--workers", "1"),
+        *("--allowed-hosts", ",".join(host for host in hosts if host), "--uvicorn-opts", "--log-level warning"),
+    ]
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return Program("mlflow", command, environment, data_dir / "logs" / "mlflow.log", niceness=5, stop_rank=1)

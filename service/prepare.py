@@ -1,0 +1,58 @@
+"""The process that prepares data: `python -m service.prepare FD` answers requests over a pipe, one at a time.
+
+Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "path", "options", "destination", "limits"}
+or {"id", "do": "build", "dataset_directory", "request", "destination"} is answered by {"id", "ok": …} or {"id",
+"error": {"code", "message", "errors"}}. The process ends when the other end of the pipe is closed.
+"""
+
+import json
+import logging
+import signal
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from service.ingest import ingest_csv
+from workers.errors import GradsumError
+from workers.matrix import build, request_from_json
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Serve the pipe whose descriptor is the first argument until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
+    with Connection(int(sys.argv[1])) as connection:
+        try:
+            connection.send_bytes(b'{"ready": true}')
+            while True:
+                answer = _answer(json.loads(connection.recv_bytes()))
+                connection.send_bytes(json.dumps(answer, allow_nan=False).encode())
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return 0
+
+
+def _answer(message: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"id": message["id"], "ok": _do(message)}
+    except GradsumError as error:
+        errors = [found._asdict() for found in error.errors]
+        return {"id": message["id"], "error": {"code": error.code, "message": error.message, "errors": errors}}
+    except Exception as error:
+        logger.exception("request_failed do=%s", message.get("do"))
+        text = f"Preparing the data failed unexpectedly ({type(error).__name__}). The log has the details."
+        return {"id": message.get("id"), "error": {"code": "internal", "message": text, "errors": []}}
+
+
+def _do(message: dict[str, Any]) -> dict[str, Any]:
+    destination = Path(message["destination"])
+    if message["do"] == "ingest":
+        return ingest_csv(Path(message["path"]), message["options"], destination, message["limits"])
+    if message["do"] == "build":
+        return build(Path(message["dataset_directory"]), request_from_json(message["request"]), destination)
+    raise ValueError(f"unknown request {message['do']!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

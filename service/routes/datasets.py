@@ -1,0 +1,87 @@
+"""Datasets: upload, look at, delete. Reading the file into columns is the dispatcher's part."""
+
+import contextlib
+import shutil
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.responses import JSONResponse
+
+from service.errors import ConflictError, NotFoundError
+from service.paths import columns_directory, upload_path
+from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
+from service.schemas import DatasetDocument, DatasetList, DeletedDocument
+from service.store import datasets
+from service.store.database import Transaction
+from service.store.datasets import Dataset, DatasetInUseError
+from service.strict_route import StrictRoute
+from service.uploads import read_upload, register
+from service.views import dataset_view, deleted_view, page_view
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
+
+Status = Literal["preparing", "ready", "failed"]
+
+
+@router.post("", status_code=201, responses={201: {"model": DatasetDocument}})
+def upload_dataset(
+    context: InContext,
+    file: Annotated[UploadFile, File(description="A CSV file with a header")],
+    name: Annotated[str | None, Form(description="Default: the file's name without its ending")] = None,
+    options: Annotated[str | None, Form(description='JSON: {"delimiter": ";", "types": {"zip": "category"}}')] = None,
+    tags: Annotated[str | None, Form(description='JSON: {"team": "growth"}')] = None,
+) -> JSONResponse:
+    """Register a file. The same content under the same name is the version that is there already."""
+    upload = read_upload(name, options, tags, file.filename)
+    dataset = register(context.database, context.settings, upload, file.file, PROJECT, ACTOR)
+    return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
+
+
+@router.get("", responses={200: {"model": DatasetList}})
+def list_datasets(
+    context: InContext, limit: Limit = 100, after: After = None, status: Status | None = None, name: Name = None
+) -> JSONResponse:
+    """The datasets, newest first."""
+    with context.database.read() as connection:
+        found, has_more = datasets.listed(connection, PROJECT, limit=limit, after=after, status=status, name=name)
+    return JSONResponse(page_view([dataset_view(dataset) for dataset in found], has_more=has_more))
+
+
+@router.get("/{dataset_id}", responses={200: {"model": DatasetDocument}})
+def show_dataset(context: InContext, dataset_id: str) -> JSONResponse:
+    """One dataset: its state, rows, columns and their statistics."""
+    with context.database.read() as connection:
+        return JSONResponse(dataset_view(_required(connection, dataset_id)))
+
+
+@router.delete("/{dataset_id}", responses={200: {"model": DeletedDocument}})
+def delete_dataset(context: InContext, dataset_id: str) -> JSONResponse:
+    """Forget a dataset that no job refers to, with its files."""
+    with context.database.write() as connection:
+        dataset = _required(connection, dataset_id)
+        try:
+            datasets.delete(connection, dataset_id)
+        except DatasetInUseError:
+            message = f"Dataset '{dataset.name}@{dataset.version}' is used by a job. Delete its jobs first."
+            raise ConflictError(message, code="dataset_in_use") from None
+    upload_path(context.settings.storage, dataset_id).unlink(missing_ok=True)
+    _remove_columns(context, dataset)
+    return JSONResponse(deleted_view("dataset", dataset_id))
+
+
+def _remove_columns(context: Context, dataset: Dataset) -> None:
+    """Take the column files away, unless another dataset has the same content: a writer of one waits meanwhile."""
+    columns = columns_directory(context.settings.storage, dataset.content_key)
+    doomed = columns.with_name(f".{dataset.id}.removed")
+    with context.database.write() as connection:
+        if not datasets.shares_content(connection, dataset.content_key):
+            with contextlib.suppress(FileNotFoundError):
+                columns.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _required(connection: Transaction, dataset_id: str) -> Dataset:
+    dataset = datasets.get(connection, dataset_id)
+    if dataset is None or dataset.project != PROJECT:
+        raise NotFoundError(f"There is no dataset '{dataset_id}'.")
+    return dataset

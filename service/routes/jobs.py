@@ -1,0 +1,198 @@
+"""Jobs: submit, look at, cancel, delete; their figures and their weights."""
+
+import shutil
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Header, Query
+from fastapi.responses import FileResponse, JSONResponse
+
+from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, UnprocessableError
+from service.jobs import FINAL, can_cancel
+from service.paths import job_directory, model_directory
+from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
+from service.schemas import (
+    JOB_EXAMPLES,
+    DeletedDocument,
+    Described,
+    DryRunDocument,
+    JobDocument,
+    JobList,
+    MetricsDocument,
+)
+from service.store import jobs, metrics, models, tracking
+from service.store.database import Transaction
+from service.store.jobs import Job
+from service.strict_route import StrictRoute
+from service.submission import accept, fingerprint, plan_of, read_submission
+from service.views import View, deleted_view, job_view, page_view
+from workers.spec import JobSpec
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
+
+LONGEST_KEY = 255
+LARGEST_EPOCH = 2_000_000_000
+
+JobBody = Annotated[Any, Described(JobSpec), Body(openapi_examples=JOB_EXAMPLES)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Makes a repeated request safe")]
+Status = Literal["queued", "starting", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
+
+
+class Npz(FileResponse):
+    """A NumPy archive."""
+
+    media_type = "application/octet-stream"
+
+
+@router.post("", status_code=201, responses={200: {"model": DryRunDocument}, 201: {"model": JobDocument}})
+def submit_job(
+    context: InContext,
+    body: JobBody,
+    dry_run: Annotated[bool, Query(description="Only say what the job would be")] = False,  # noqa: FBT002
+    idempotency_key: Key = None,
+) -> JSONResponse:
+    """Accept a job: every `auto` gets its value now, or as soon as the dataset is read."""
+    if dry_run:
+        with context.database.read() as connection:
+            submission = read_submission(connection, context.settings, PROJECT, body)
+        plan = plan_of(submission, context.settings.worker_slots)
+        answer = {"spec": submission.spec.model_dump(), "plan": plan._asdict(), "warnings": submission.warnings}
+        return JSONResponse(answer)
+    _check_key(idempotency_key)
+    view = _view(context, _submitted(context, idempotency_key, body))
+    return JSONResponse(view, 201, {"Location": f"/v1/jobs/{view['id']}"})
+
+
+@router.get("", responses={200: {"model": JobList}})
+def list_jobs(
+    context: InContext, limit: Limit = 100, after: After = None, status: Status | None = None, name: Name = None
+) -> JSONResponse:
+    """The jobs, newest first."""
+    with context.database.read() as connection:
+        found, has_more = jobs.listed(connection, PROJECT, limit=limit, after=after, status=status, name=name)
+        views = [_view_in(connection, job) for job in found]
+    return JSONResponse(page_view(views, has_more=has_more))
+
+
+@router.get("/{job_id}", responses={200: {"model": JobDocument}})
+def show_job(context: InContext, job_id: str) -> JSONResponse:
+    """One job: its state, progress, plan, result."""
+    with context.database.read() as connection:
+        return JSONResponse(_view_in(connection, _required(connection, job_id)))
+
+
+@router.post("/{job_id}/cancel", responses={200: {"model": JobDocument}})
+def cancel_job(context: InContext, job_id: str) -> JSONResponse:
+    """End a job that is not final yet; asking twice is the same as asking once."""
+    moved = False
+    while not moved:
+        with context.database.write() as connection:
+            job = _required(connection, job_id)
+            if not can_cancel(job.status) and job.status != "cancelling":
+                raise _not_now(job, "cancelled")
+            reason = f"asked for by {ACTOR}"
+            moved = job.status == "cancelling" or jobs.move(connection, job, "cancelling", reason)
+    return JSONResponse(_view(context, job))
+
+
+@router.delete("/{job_id}", responses={200: {"model": DeletedDocument}})
+def delete_job(context: InContext, job_id: str) -> JSONResponse:
+    """Forget a job that is final, with its files and figures."""
+    with context.database.write() as connection:
+        job = _required(connection, job_id)
+        if job.status not in FINAL:
+            raise _not_now(job, "deleted")
+        model = models.of_job(connection, job_id)
+        if model is not None:
+            message = f"Job {job_id} made version {model.version} of model '{model.name}', which needs it."
+            raise ConflictError(message, code="job_in_use")
+        jobs.delete(connection, job_id)
+    shutil.rmtree(job_directory(context.settings.storage, job_id), ignore_errors=True)
+    return JSONResponse(deleted_view("job", job_id))
+
+
+@router.get("/{job_id}/metrics", responses={200: {"model": MetricsDocument}})
+def list_metrics(
+    context: InContext,
+    job_id: str,
+    after_epoch: Annotated[int, Query(ge=0, le=LARGEST_EPOCH)] = 0,
+    limit: Limit = 100,
+) -> JSONResponse:
+    """The figures of each epoch, in order."""
+    with context.database.read() as connection:
+        _required(connection, job_id)
+        rows, has_more = metrics.rows(connection, job_id, after_epoch, limit)
+    return JSONResponse(page_view(rows, has_more=has_more, key="epoch"))
+
+
+@router.get("/{job_id}/weights", response_class=Npz)
+def download_weights(context: InContext, job_id: str) -> Npz:
+    """The trained weights as `.npz`: `weights_0`, `biases_0`, `weights_1` and so on, in the job's dtype."""
+    with context.database.read() as connection:
+        job = _required(connection, job_id)
+    if job.status != "succeeded":
+        message = f"Job {job.id} is {job.status}; there are weights once it has succeeded."
+        raise ConflictError(message, code="job_not_succeeded")
+    file = model_directory(context.settings.storage, job) / "weights.npz"
+    if not file.is_file():
+        raise UnavailableError(f"The weights of job {job.id} are not in the storage.", code="file_missing")
+    return Npz(file, filename=f"{job.id}.npz")
+
+
+def _submitted(context: Context, key: str | None, body: object) -> Job:
+    """The job that this body makes, or that it made before under the same key."""
+    with context.database.read() as connection:
+        job = _made_before(connection, key, body)
+        if job is not None:
+            return job
+        submission = read_submission(connection, context.settings, PROJECT, body)
+    with context.database.write() as connection:
+        job = _made_before(connection, key, body)  # meanwhile
+        if job is None:
+            job = accept(connection, submission, PROJECT, ACTOR)
+            if key is not None:
+                jobs.remember_key(connection, PROJECT, ACTOR, key, fingerprint(body), job.id)
+    return job
+
+
+def _made_before(connection: Transaction, key: str | None, body: object) -> Job | None:
+    recalled = None if key is None else jobs.recall_key(connection, PROJECT, ACTOR, key)
+    if recalled is None:
+        return None
+    request_sha256, job_id = recalled
+    if request_sha256 != fingerprint(body):
+        message = "This Idempotency-Key came with another body before. Use a new key for a new request."
+        raise UnprocessableError(message, code="idempotency_key_reused", field="Idempotency-Key")
+    job = jobs.get(connection, job_id)
+    if job is None:
+        message = f"The job that this Idempotency-Key made, {job_id}, was deleted. Use a new key."
+        raise ConflictError(message, code="job_deleted")
+    return job
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+        message = f"An Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters."
+        raise BadRequestError(message, code="invalid_idempotency_key", field="Idempotency-Key")
+
+
+def _required(connection: Transaction, job_id: str) -> Job:
+    job = jobs.get(connection, job_id)
+    if job is None or job.project != PROJECT:
+        raise NotFoundError(f"There is no job '{job_id}'.")
+    return job
+
+
+def _not_now(job: Job, done: str) -> ConflictError:
+    allowed = ["delete"] if job.status in FINAL else ["cancel"] if can_cancel(job.status) else []
+    way_out = f"Allowed now: {', '.join(allowed)}." if allowed else "Wait until it has ended."
+    return ConflictError(f"Job {job.id} is {job.status}, so it can't be {done}. {way_out}", code="wrong_state")
+
+
+def _view(context: Context, job: Job) -> View:
+    with context.database.read() as connection:
+        return _view_in(connection, jobs.required(connection, job.id))
+
+
+def _view_in(connection: Transaction, job: Job) -> View:
+    return job_view(job, tracking.get(connection, job.id), jobs.history(connection, job.id), datetime.now(UTC))

@@ -1,0 +1,112 @@
+"""Models: their versions, which one is the champion, and predictions."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from fastapi.responses import JSONResponse
+
+from service.errors import NotFoundError, TooLargeError, UnavailableError, UnprocessableError
+from service.requests import read
+from service.routes.context import PROJECT, After, Context, InContext, Limit, Name
+from service.schemas import (
+    PREDICT_EXAMPLES,
+    Described,
+    ModelDocument,
+    ModelList,
+    PredictionDocument,
+    PredictRequest,
+    PromoteRequest,
+)
+from service.store import jobs, models
+from service.store.database import Transaction
+from service.store.models import Model
+from service.store.pages import UnknownCursorError
+from service.strict_route import StrictRoute
+from service.views import View, model_view, page_view, prediction_view
+from workers.errors import DataError
+from workers.model import Model as TrainedModel
+from workers.model import columns_from_rows, predict
+
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=StrictRoute)
+
+PredictBody = Annotated[Any, Described(PredictRequest), Body(openapi_examples=PREDICT_EXAMPLES)]
+PromoteBody = Annotated[Any, Described(PromoteRequest), Body()]
+
+
+@router.get("", responses={200: {"model": ModelList}})
+def list_models(context: InContext, limit: Limit = 100, after: After = None, name: Name = None) -> JSONResponse:
+    """The models, in the order of the alphabet."""
+    with context.database.read() as connection:
+        if after is not None and models.champion_version(connection, PROJECT, after) is None:
+            raise UnknownCursorError(after)
+        found, has_more = models.newest_of_each_name(connection, PROJECT, limit=limit, after=after, name=name)
+        views = [_view(connection, model.name) for model in found]
+    return JSONResponse(page_view(views, has_more=has_more))
+
+
+@router.get("/{name}", responses={200: {"model": ModelDocument}})
+def show_model(context: InContext, name: str) -> JSONResponse:
+    """One model: its versions, newest first, and its champion."""
+    with context.database.read() as connection:
+        return JSONResponse(_view(connection, name))
+
+
+@router.post("/{name}/predict", responses={200: {"model": PredictionDocument}})
+def predict_rows(context: InContext, name: str, body: PredictBody) -> JSONResponse:
+    """Predictions for rows, by the champion or the version asked for."""
+    request = read(PredictRequest, body)
+    if request.alias is not None and request.version is not None:
+        raise UnprocessableError("Give alias or version, not both.", field="version")
+    limit = context.settings.limit_predict_rows
+    if len(request.rows) > limit:
+        message = f"{len(request.rows):,} rows are more than the limit of {limit:,}. Send them in parts."
+        raise TooLargeError(message, code="too_many_rows", field="rows")
+    with context.database.read() as connection:
+        row = _version(connection, name, request.version)
+    model = _load(context, row)
+    answer = predict(model, columns_from_rows(model, request.rows))
+    return JSONResponse(prediction_view(name, row.version, model, answer))
+
+
+@router.post("/{name}/promote", responses={200: {"model": ModelDocument}})
+def promote_version(context: InContext, name: str, body: PromoteBody) -> JSONResponse:
+    """Make a version the champion."""
+    request = read(PromoteRequest, body)
+    with context.database.write() as connection:
+        row = _version(connection, name, request.version)
+        models.promote(connection, PROJECT, name, row.version, request.reason)
+        return JSONResponse(_view(connection, name))
+
+
+def _view(connection: Transaction, name: str) -> View:
+    versions = models.versions(connection, PROJECT, name)
+    if not versions:
+        raise _no_such_model(name)
+    made_by = {version.job_id: jobs.required(connection, version.job_id) for version in versions}
+    return model_view(versions, models.champion_version(connection, PROJECT, name), made_by)
+
+
+def _version(connection: Transaction, name: str, version: int | None) -> Model:
+    """The version, or the champion where none is given."""
+    wanted = version or models.champion_version(connection, PROJECT, name)
+    if wanted is None:
+        raise _no_such_model(name)
+    row = models.get(connection, PROJECT, name, wanted)
+    if row is None:
+        versions = models.versions(connection, PROJECT, name)
+        if not versions:
+            raise _no_such_model(name)
+        raise NotFoundError(f"Model '{name}' has no version {wanted}; the newest is {versions[0].version}.")
+    return row
+
+
+def _no_such_model(name: str) -> NotFoundError:
+    return NotFoundError(f"There is no model '{name}'. A job makes one: set its tracking.registered_model.")
+
+
+def _load(context: Context, row: Model) -> TrainedModel:
+    try:
+        return context.load_model(context.settings.storage / row.directory)
+    except (DataError, OSError) as error:
+        message = f"The files of model '{row.name}' version {row.version} can't be read from the storage."
+        raise UnavailableError(message, code="model_unreadable") from error

@@ -1,0 +1,212 @@
+"""The bodies of requests and answers, for reading requests and for /docs. A job's body is `workers.spec.JobSpec`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+LARGEST_VERSION = 2**31 - 1
+
+
+class Described:
+    """Any JSON value to FastAPI, described as `model` in the documentation: the route itself says what is wrong."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Accept everything."""
+        return core_schema.any_schema()
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the model."""
+        return handler(self._model.__pydantic_core_schema__)
+
+
+class Request(BaseModel):
+    """A body: strict, without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Version = Annotated[int, Field(ge=1, le=LARGEST_VERSION)]
+Row = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array"}]})]
+
+
+class PredictRequest(Request):
+    """Rows to predict, as objects by column (in any order, more is ignored) or lists in the order of the features."""
+
+    alias: Literal["champion"] | None = None
+    version: Version | None = None
+    rows: Annotated[list[Row], Field(min_length=1)]
+
+
+class PromoteRequest(Request):
+    """The version that becomes the champion, and why."""
+
+    version: Version
+    reason: Annotated[str, Field(max_length=2000)] | None = None
+
+
+JOB_EXAMPLES: dict[str, Any] = {
+    "smallest": {"summary": "The smallest request", "value": {"dataset": "digits", "target": "digit"}},
+    "textbook": {
+        "summary": "Plain gradient descent on the full batch",
+        "value": {
+            "name": "digits",
+            "preset": "textbook",
+            "dataset": "digits",
+            "target": "digit",
+            "preprocessing": {"standardize": True},
+            "training": {"epochs": 1000, "seed": 0},
+            "tracking": {"registered_model": "digits"},
+        },
+    },
+}
+PREDICT_EXAMPLES: dict[str, Any] = {
+    "objects": {"summary": "Rows as objects", "value": {"rows": [{"width": 1.5, "colour": "red"}]}},
+    "lists": {"summary": "Rows as lists, by a given version", "value": {"version": 3, "rows": [[1.5, "red"]]}},
+}
+
+
+class Owned(BaseModel):
+    """What every object carries."""
+
+    project: str = "default"
+    actor: str = Field("anonymous", description="The token's name, or anonymous")
+    group_id: str | None = None
+    created_at: str = Field(description="ISO-8601, UTC")
+    tags: dict[str, str] = {}
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    field: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """Every error: application/problem+json."""
+
+    type: str = Field(description="/problems/ and a stable code")
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong and what to do, in a sentence")
+    errors: list[FieldProblem]
+    request_id: str = Field(description="Also in the header X-Request-ID and in the service's log")
+
+
+class DatasetDocument(Owned):
+    """A version of a dataset."""
+
+    id: str
+    object: Literal["dataset"]
+    name: str
+    version: int
+    status: Literal["preparing", "ready", "failed"]
+    rows: int | None
+    rejected_rows: int | None
+    columns: list[dict[str, Any]] | None = Field(description="name, type, min, max, mean, std, nulls, categories")
+    sha256: str
+    bytes: int
+    options: dict[str, Any]
+    source: dict[str, Any]
+    error: dict[str, Any] | None
+
+
+class JobDocument(Owned):
+    """A job."""
+
+    id: str
+    object: Literal["job"]
+    name: str | None
+    status: str
+    status_reason: dict[str, Any] | None
+    started_at: str | None
+    finished_at: str | None
+    estimated_finish_at: str | None
+    spec: dict[str, Any] = Field(description="With a value for every `auto`")
+    requested: dict[str, Any] = Field(description="The body as it was sent")
+    plan: dict[str, Any] | None
+    progress: dict[str, Any] | None
+    attempt: int
+    workers: list[dict[str, Any]]
+    warnings: list[str]
+    transitions: list[dict[str, Any]]
+    result: dict[str, Any] | None
+    mlflow: dict[str, Any]
+    error: dict[str, Any] | None
+
+
+class DryRunDocument(BaseModel):
+    """What a job would be, had it been sent without dry_run."""
+
+    spec: dict[str, Any]
+    plan: dict[str, Any]
+    warnings: list[str]
+
+
+class MetricsDocument(BaseModel):
+    """Figures of consecutive epochs."""
+
+    object: Literal["list"]
+    data: list[dict[str, float | int | None]]
+    first_id: int | None
+    last_id: int | None = Field(description="Send it as after_epoch for the next page")
+    has_more: bool
+
+
+class ModelDocument(Owned):
+    """A registered model with its versions."""
+
+    id: str
+    object: Literal["model"]
+    name: str
+    champion: int | None = Field(description="The version that serves")
+    versions: list[dict[str, Any]]
+
+
+class PredictionDocument(BaseModel):
+    """Answers, in the order of the rows."""
+
+    model: str
+    version: int
+    predictions: list[Any]
+    probabilities: list[dict[str, float]] | None = Field(description="By class; null where the outputs are none")
+
+
+class DeletedDocument(BaseModel):
+    """An object that is no more."""
+
+    id: str
+    object: str
+    deleted: Literal[True]
+
+
+class ListOf(BaseModel):
+    """A page of a list, newest first."""
+
+    object: Literal["list"]
+    first_id: str | None
+    last_id: str | None = Field(description="Send it as `after` for the next page")
+    has_more: bool
+
+
+class DatasetList(ListOf):
+    """Datasets."""
+
+    data: list[DatasetDocument]
+
+
+class JobList(ListOf):
+    """Jobs."""
+
+    data: list[JobDocument]
+
+
+class ModelList(ListOf):
+    """Models, in the order of the alphabet."""
+
+    data: list[ModelDocument]

@@ -1,0 +1,140 @@
+"""What the environment, or `.env` in the working directory, says about this service: each `GRADSUM_…` name, checked."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "GRADSUM_"
+SECRETS = {"database_url"}
+"""Fields whose value is never repeated in a message: it may hold a password."""
+
+
+class SettingsError(Exception):
+    """A setting that can't be used: one sentence that names its variable and the way out."""
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _loopback(host: str) -> str:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError("must be a loopback address such as 127.0.0.1, because there is no authentication yet")
+    return host
+
+
+def _database(url: str) -> str:
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+    return url
+
+
+def _directory(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"", "file"} or parts.netloc:
+        raise ValueError("must be a directory or a file:/// address of one")
+    return str(_absolute(Path(unquote(parts.path) if parts.scheme else url)))
+
+
+def _http(url: str) -> str:
+    if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc):
+        raise ValueError("must begin with http:// or https:// and name a host")
+    return url.rstrip("/")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _public_url(data: dict[str, Any]) -> str:
+    """Where a browser finds MLflow unless it is told: where the tracker does; empty if that can't be said."""
+    return data.get("mlflow_tracking_uri") or f"http://127.0.0.1:{data.get('mlflow_port')}"
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """Every setting with its default in place; paths are absolute."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, validate_default=True
+    )
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Path(".gradsum")
+    database_url: Annotated[str, AfterValidator(_database)] = Field(
+        default_factory=lambda data: f"sqlite:///{data.get('data_dir')}/gradsum.sqlite"
+    )
+    storage_url: Annotated[str, AfterValidator(_directory)] = Field(
+        default_factory=lambda data: f"{data.get('data_dir')}/storage"
+    )
+    ray_address: str = ""
+    worker_slots: Count = Field(default_factory=_cores)
+    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    port: Port = 8000
+    mlflow_port: Port = 5000
+    mlflow_tracking_uri: Annotated[str, AfterValidator(_http)] = ""
+    mlflow_public_url: Annotated[str, AfterValidator(_http)] = Field(default_factory=_public_url)
+
+    limit_upload_bytes: Count = 10 * 2**30
+    limit_json_body_bytes: Count = 2**20
+    limit_parameters: Count = 10**9
+    limit_epochs: Count = 10**7
+    limit_shards: Count = 4096
+    limit_workers: Count = 1024
+    limit_predict_rows: Count = 100_000
+    limit_columns: Count = 100_000
+    limit_concurrent_jobs: Count = 100
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.port == self.mlflow_port and not self.mlflow_tracking_uri:
+            raise ValueError(f"GRADSUM_PORT and GRADSUM_MLFLOW_PORT are both {self.port}: give them different ports.")
+        return self
+
+    @property
+    def storage(self) -> Path:
+        """The directory of `storage_url`: uploads, datasets, training matrices, what jobs write."""
+        return Path(self.storage_url)
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give another process these same settings."""
+        return {PREFIX + name.upper(): str(value) for name, value in self.model_dump().items()}
+
+
+def load(**given: Any) -> Settings:  # noqa: ANN401 - pydantic checks them
+    """The settings, where a `given` field that is not None wins over the environment. Raises SettingsError."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(" ".join(_sentence(details) for details in error.errors())) from None
+    except UnicodeDecodeError:
+        raise SettingsError("The file .env is not UTF-8 text: save it as UTF-8, or remove it.") from None
+    except OSError as error:
+        raise SettingsError(f"The file .env can't be read: {error.strerror}.") from None
+
+
+def _sentence(details: ErrorDetails) -> str:
+    """`GRADSUM_PORT is 'http': Input should be a valid integer.`, for one of pydantic's errors."""
+    reason = details["msg"].removeprefix("Value error, ").rstrip(".").split(", unable to parse")[0]
+    if not details["loc"]:
+        return f"{reason}."
+    field = str(details["loc"][0])
+    value = "" if field in SECRETS else f" is {str(details['input'])!r}:"
+    return f"{PREFIX}{field.upper()}{value} {reason.replace('Input should', 'it should')}."

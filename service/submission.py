@@ -1,0 +1,148 @@
+"""From the body of POST /v1/jobs to a job's row: read, matched with its dataset, resolved if that is ready."""
+
+import hashlib
+import json
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from service.errors import ConflictError, UnprocessableError
+from service.facts import facts_of, limits_of
+from service.requests import clean_name
+from service.settings import Settings
+from service.store import datasets, jobs
+from service.store.database import Transaction
+from service.store.datasets import Dataset
+from service.store.jobs import Job
+from workers.errors import FieldError
+from workers.network import block_rows
+from workers.plan import Plan, layer_sizes, make_plan
+from workers.resolve import check_limits, classes, resolve
+from workers.spec import JobSpec, parse
+
+REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[0-9]{1,9}))?", re.DOTALL)
+
+
+class Submission(NamedTuple):
+    """A job that may be accepted."""
+
+    requested: dict[str, Any]
+    spec: JobSpec
+    dataset: Dataset
+    resolved: bool
+    notes: list[str]
+    warnings: list[str]
+
+
+def read_submission(connection: Transaction, settings: Settings, project: str, body: Any) -> Submission:  # noqa: ANN401
+    """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong."""
+    spec = _with_clean_names(parse(body))
+    dataset = _find(connection, project, spec.dataset)
+    if dataset.status == "failed":
+        reason = (dataset.error or {}).get("message", "its file could not be read.")
+        message = f"Dataset '{dataset.name}@{dataset.version}' can't be used: {reason}"
+        raise UnprocessableError(message, code="dataset_failed", field="dataset")
+    limits = limits_of(settings)
+    if dataset.status == "preparing":
+        check_limits(spec, limits, n_inputs=1, n_outputs=1)
+        return Submission(body, spec.model_copy(update={"dataset": dataset.id}), dataset, False, [], [])  # noqa: FBT003
+    resolution = resolve(spec, facts_of(dataset), limits)
+    return Submission(body, resolution.spec, dataset, True, resolution.notes, resolution.warnings)  # noqa: FBT003
+
+
+def accept(connection: Transaction, submission: Submission, project: str, actor: str) -> Job:
+    """The job that the submission makes, queued."""
+    if datasets.get(connection, submission.dataset.id) is None:
+        raise _no_such_dataset(submission.dataset.name)
+    job = jobs.add(
+        connection,
+        project=project,
+        actor=actor,
+        dataset_id=submission.dataset.id,
+        requested=submission.requested,
+        spec=submission.spec.model_dump(),
+        resolved=submission.resolved,
+        warnings=submission.warnings,
+        block_rows=_block_rows(submission),
+    )
+    if not submission.resolved:
+        reason = {"code": "waiting_for_data", "message": "The dataset is being read."}
+        jobs.change(connection, job, status_reason=reason)
+    return jobs.required(connection, job.id)
+
+
+def plan_of(submission: Submission, slots: int) -> Plan:
+    """How the job would be spread, as far as that is known before the rows are split."""
+    if not submission.resolved:
+        message = f"Dataset '{submission.dataset.name}' is still being read, so there is no plan yet. Try again."
+        raise ConflictError(message, code="dataset_not_ready", headers={"Retry-After": "1"})
+    spec, rows = submission.spec, submission.dataset.rows or 0
+    n_validation = round(rows * spec.split.validation)
+    n_training = max(rows - n_validation - round(rows * spec.split.test), 1)
+    return make_plan(
+        spec,
+        n_inputs=_n_inputs(submission),
+        n_outputs=_n_outputs(submission),
+        n_training=n_training,
+        n_validation=n_validation,
+        slots=slots,
+        notes=[*submission.notes, f"Estimated for about {n_training:,} training rows of {rows:,}."],
+    )
+
+
+def fingerprint(body: object) -> str:
+    """The same for bodies that say the same, whatever their blanks and the order of their keys."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _with_clean_names(spec: JobSpec) -> JobSpec:
+    changes: dict[str, Any] = {}
+    if spec.name is not None:
+        changes["name"] = clean_name(spec.name)
+    if spec.tracking.registered_model is not None:
+        model = clean_name(spec.tracking.registered_model, "tracking.registered_model")
+        changes["tracking"] = spec.tracking.model_copy(update={"registered_model": model})
+    return spec.model_copy(update=changes)
+
+
+def _find(connection: Transaction, project: str, reference: str) -> Dataset:
+    if reference.startswith("ds_"):
+        found = datasets.get(connection, reference)
+    else:
+        match = REFERENCE.fullmatch(reference)
+        version = int(match["version"]) if match and match["version"] else None
+        found = datasets.find(connection, project, match["name"], version) if match else None
+    if found is None or found.project != project:
+        raise _no_such_dataset(reference)
+    return found
+
+
+def _no_such_dataset(reference: str) -> UnprocessableError:
+    name = reference.partition("@")[0]
+    message = f"There is no dataset '{reference}'. Upload it: gradsum dataset add FILE --name {name}"
+    return UnprocessableError(message, code="dataset_not_found", errors=[FieldError("dataset", message)])
+
+
+def _block_rows(submission: Submission) -> int | None:
+    """None where it depends on the rows: categories become inputs by what the training rows hold."""
+    if not submission.resolved or any(column["type"] == "category" for column in _features(submission)):
+        return None
+    sizes = layer_sizes(submission.spec, _n_inputs(submission), _n_outputs(submission))
+    return block_rows(sizes, np.dtype(submission.spec.training.dtype))
+
+
+def _features(submission: Submission) -> list[dict[str, Any]]:
+    return [column for column in submission.dataset.columns or [] if column["name"] in submission.spec.features]
+
+
+def _n_inputs(submission: Submission) -> int:
+    """One a number; one a category, and one for those that are unknown."""
+    return sum(
+        1 if column["type"] == "number" else len(column["categories"] or []) + 1 for column in _features(submission)
+    )
+
+
+def _n_outputs(submission: Submission) -> int:
+    columns = {column["name"]: column for column in submission.dataset.columns or []}
+    return len(classes(submission.spec, columns) or submission.spec.targets)

@@ -1,0 +1,114 @@
+"""An uploaded file on its way to a dataset: copied into the storage, hashed, looked at, registered."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
+
+from service import ingest
+from service.errors import Problem, UnprocessableError
+from service.paths import upload_path
+from service.requests import clean_dataset_name, parse_json
+from service.settings import Settings
+from service.store import datasets
+from service.store.database import Database
+from service.store.datasets import Dataset
+from workers.files import sync_directory
+
+CHUNK_BYTES = 2**20
+
+
+class Upload(NamedTuple):
+    """What came with the file, checked."""
+
+    name: str
+    options: dict[str, object]
+    tags: dict[str, str]
+    file_name: str
+
+
+def read_upload(name: str | None, options: str | None, tags: str | None, file_name: str | None) -> Upload:
+    """The upload's fields; UnprocessableError or DataError where one is wrong."""
+    bare_name = PurePosixPath((file_name or "").replace("\\", "/")).name
+    found_options = _object("options", options)
+    ingest.check_options(found_options)
+    return Upload(
+        name=clean_dataset_name(PurePosixPath(bare_name).stem if name is None else name),
+        options=found_options,
+        tags=_tags(tags),
+        file_name=bare_name,
+    )
+
+
+def register(
+    database: Database, settings: Settings, upload: Upload, file: BinaryIO, project: str, actor: str
+) -> Dataset:
+    """The dataset, new or the one with this content. DataError leaves nothing: the head of the file is wrong."""
+    dataset_id = datasets.new_id()
+    path = upload_path(settings.storage, dataset_id)
+    limits = {"columns": settings.limit_columns}
+    with _removed_unless_kept(path) as keep:
+        sha256, n_bytes = _copy(file, path)
+        ingest.check_head(path, upload.options, limits)
+        with database.write() as connection:
+            dataset, is_new = datasets.add(
+                connection,
+                id=dataset_id,
+                project=project,
+                actor=actor,
+                name=upload.name,
+                options=upload.options,
+                source={"kind": "upload", "file": upload.file_name},
+                sha256=sha256,
+                content_key=ingest.content_key(sha256, upload.options),
+                bytes=n_bytes,
+                tags=upload.tags,
+            )
+        if is_new:
+            keep.pop_all()
+    return dataset
+
+
+@contextlib.contextmanager
+def _removed_unless_kept(path: Path) -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        stack.callback(path.unlink, missing_ok=True)
+        yield stack
+
+
+def _copy(file: BinaryIO, path: Path) -> tuple[str, int]:
+    """SHA-256 and size of what is on disk at `path` afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with path.open("xb") as copy:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write(chunk)
+        copy.flush()
+        os.fsync(copy.fileno())
+        n_bytes = copy.tell()
+    sync_directory(path.parent)
+    return digest.hexdigest(), n_bytes
+
+
+def _tags(text: str | None) -> dict[str, str]:
+    tags = _object("tags", text)
+    wrong = next((key for key, value in tags.items() if not isinstance(value, str)), None)
+    if wrong is not None:
+        raise UnprocessableError(f"tags.{wrong} must be text.", field=f"tags.{wrong}")
+    return {key: str(value) for key, value in tags.items()}
+
+
+def _object(field: str, text: str | None) -> dict[str, object]:
+    if text is None or not text.strip():
+        return {}
+    try:
+        value = parse_json(text.encode(errors="surrogatepass"))
+    except Problem as problem:
+        detail = f"{field}: {problem.detail.replace('The body', 'The text')}"
+        raise UnprocessableError(detail, code=problem.code, field=field) from None
+    if not isinstance(value, dict):
+        raise UnprocessableError(f"{field} must be a JSON object.", field=field)
+    return value

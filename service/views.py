@@ -1,0 +1,139 @@
+"""Rows as the API shows them (the contract's JSON). Pure: whatever a view needs is handed to it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from service.store.datasets import Dataset
+from service.store.jobs import Job
+from service.store.models import Model
+from service.store.tracking import Tracking
+from workers.model import Model as TrainedModel
+from workers.model import Prediction
+
+View = dict[str, Any]
+
+
+def page_view(views: Sequence[View], *, has_more: bool, key: str = "id") -> View:
+    """A page of a list; `key` is what a reader goes on after."""
+    return {
+        "object": "list",
+        "data": list(views),
+        "first_id": views[0][key] if views else None,
+        "last_id": views[-1][key] if views else None,
+        "has_more": has_more,
+    }
+
+
+def dataset_view(dataset: Dataset) -> View:
+    """A dataset; `rows` and `columns` are null until it is ready."""
+    shown = ("name", "version", "status", "rows", "rejected_rows", "columns", "sha256", "bytes", "options", "source")
+    return {
+        "id": dataset.id,
+        "object": "dataset",
+        **{name: getattr(dataset, name) for name in shown},
+        "error": dataset.error,
+        **_kept_by_all(dataset),
+    }
+
+
+def job_view(job: Job, tracking: Tracking, history: Sequence[View], now: datetime) -> View:
+    """A job with everything that is known of it."""
+    return {
+        "id": job.id,
+        "object": "job",
+        "name": job.name,
+        "status": job.status,
+        "status_reason": job.status_reason,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "estimated_finish_at": estimated_finish_at(job, now),
+        "spec": job.spec,
+        "requested": job.requested,
+        "plan": job.plan,
+        "progress": job.progress,
+        "attempt": job.attempt,
+        "workers": job.workers,
+        "warnings": job.warnings,
+        "transitions": list(history),
+        "result": job.result,
+        "mlflow": mlflow_view(tracking),
+        "error": job.error,
+        **_kept_by_all(job),
+    }
+
+
+def estimated_finish_at(job: Job, now: datetime) -> str | None:
+    """When a running job should have computed its last epoch; None where that can't be told."""
+    if job.status != "running" or not job.progress:
+        return None
+    seconds = (job.progress["epochs"] - job.progress["epoch"]) * job.progress["seconds_per_epoch"]
+    try:
+        finish = now.astimezone(UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+    return finish.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def mlflow_view(tracking: Tracking) -> View:
+    """Where MLflow shows a job, and whether it knows everything yet."""
+    return {
+        "experiment_id": tracking.experiment_id,
+        "run_id": tracking.run_id,
+        "run_url": tracking.run_url,
+        "model_version": tracking.model_version,
+        "status": "current" if tracking.finished else "pending",
+    }
+
+
+def model_view(versions: Sequence[Model], champion: int | None, jobs: dict[str, Job]) -> View:
+    """A model's name with its versions, newest first, and the version that serves."""
+    newest = versions[0]
+    return {
+        "id": newest.name,
+        "object": "model",
+        "name": newest.name,
+        "champion": champion,
+        "versions": [_version_view(version, jobs[version.job_id]) for version in versions],
+        **_kept_by_all(newest),
+    }
+
+
+def prediction_view(name: str, version: int, model: TrainedModel, prediction: Prediction) -> View:
+    """Predictions for rows; with several targets an object each, by target."""
+    answers = prediction.prediction.tolist()
+    if model.classes is None and len(model.targets) > 1:
+        answers = [dict(zip(model.targets, row, strict=True)) for row in answers]
+    probabilities = None
+    if prediction.probabilities is not None and model.classes is not None:
+        classes = [str(label) for label in model.classes]
+        probabilities = [dict(zip(classes, row, strict=True)) for row in prediction.probabilities.tolist()]
+    return {"model": name, "version": version, "predictions": answers, "probabilities": probabilities}
+
+
+def deleted_view(kind: str, object_id: str) -> View:
+    """What is left of an object that was deleted."""
+    return {"id": object_id, "object": kind, "deleted": True}
+
+
+def _version_view(version: Model, job: Job) -> View:
+    return {
+        "version": version.version,
+        "created_at": version.created_at,
+        "actor": version.actor,
+        "tags": version.tags,
+        "job_id": version.job_id,
+        "dataset_id": job.dataset_id,
+        "result": job.result,
+    }
+
+
+def _kept_by_all(row: Dataset | Job | Model) -> View:
+    return {
+        "project": row.project,
+        "actor": row.actor,
+        "group_id": row.group_id,
+        "created_at": row.created_at,
+        "tags": row.tags,
+    }

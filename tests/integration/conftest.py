@@ -1,0 +1,82 @@
+"""A real API on a free port over a real record, for tests that speak HTTP. No dispatcher runs: tests prepare data."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+import uvicorn
+
+from service import ingest
+from service.app import create_app
+from service.paths import columns_directory, upload_path
+from service.settings import Settings
+from service.store import datasets
+from service.store.database import Database, migrate
+
+
+class Api(NamedTuple):
+    """A running API and what lies under it."""
+
+    settings: Settings
+    database: Database
+    http: httpx2.Client
+
+    def upload(self, name: str, text: str) -> dict[str, Any]:
+        """The dataset as the API answers, still to be read."""
+        answer = self.http.post("/v1/datasets", files={"file": (f"{name}.csv", text)}, data={"name": name})
+        assert answer.status_code == 201, answer.text
+        dataset: dict[str, Any] = answer.json()
+        return dataset
+
+    def prepare(self, dataset_id: str) -> None:
+        """Do the dispatcher's part for an upload."""
+        with self.database.read() as connection:
+            dataset = datasets.get(connection, dataset_id)
+        assert dataset is not None
+        storage, limits = self.settings.storage, {"columns": self.settings.limit_columns}
+        upload = upload_path(storage, dataset_id)
+        read = ingest.ingest_csv(upload, dataset.options, columns_directory(storage, dataset.content_key), limits)
+        with self.database.write() as connection:
+            datasets.finish(connection, dataset_id, read["rows"], 0, read["columns"])
+        upload.unlink()
+
+    def ready_dataset(self, name: str, text: str) -> str:
+        """The id of a dataset that jobs can use."""
+        dataset_id = str(self.upload(name, text)["id"])
+        self.prepare(dataset_id)
+        return dataset_id
+
+    def left(self) -> tuple[list[str], list[str]]:
+        """Every row of the record and every file of the storage."""
+        record = sqlite3.connect(self.settings.database_url.removeprefix("sqlite:///"))
+        rows = list(record.iterdump())
+        record.close()
+        storage = self.settings.storage
+        return rows, sorted(str(path.relative_to(storage)) for path in storage.rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API with small limits."""
+    directory: Path = tmp_path_factory.mktemp("api")
+    settings = Settings(data_dir=directory, limit_upload_bytes=200_000, limit_predict_rows=1000, worker_slots=2)
+    migrate(settings.database_url)
+    database = Database(settings.database_url)
+    config = uvicorn.Config(create_app(settings, database), port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        yield Api(settings, database, http)
+    server.should_exit = True
+    thread.join()
+    database.close()

@@ -1,0 +1,126 @@
+"""What a setting may be, and how a log line reads."""
+
+import io
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service import logs
+from service.settings import SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def _only_what_the_test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("GRADSUM_"):
+            monkeypatch.delenv(name)
+
+
+def test_everything_has_a_default_below_the_data_directory(tmp_path: Path) -> None:
+    settings = load()
+    assert settings.data_dir == tmp_path / ".gradsum"
+    assert settings.database_url == f"sqlite:///{tmp_path}/.gradsum/gradsum.sqlite"
+    assert settings.storage == tmp_path / ".gradsum" / "storage"
+    assert settings.mlflow_public_url == "http://127.0.0.1:5000"
+    assert settings.worker_slots >= 1
+    assert settings.limit_upload_bytes == 10 * 2**30
+
+
+def test_given_wins_over_the_environment_and_that_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("GRADSUM_PORT=8001\nGRADSUM_MLFLOW_PORT=5001\nGRADSUM_LIMIT_EPOCHS=7\nOTHER=1\n")
+    monkeypatch.setenv("GRADSUM_MLFLOW_PORT", "5002")
+    monkeypatch.setenv("GRADSUM_WORKER_SLOTS", "")
+    settings = load(limit_epochs=9, host=None)
+    assert (settings.port, settings.mlflow_port, settings.limit_epochs) == (8001, 5002, 9)
+    assert settings.worker_slots >= 1
+
+
+def test_a_child_reads_the_same_settings_from_its_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = load(data_dir="elsewhere", port=8123, limit_columns=5)
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "child").mkdir()
+    monkeypatch.chdir(tmp_path / "child")
+    assert load() == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("GRADSUM_PORT", "http", "it should be a valid integer"),
+        ("GRADSUM_PORT", "70000", "it should be less than or equal to 65535"),
+        ("GRADSUM_PORT", "5000", "GRADSUM_MLFLOW_PORT are both 5000"),
+        ("GRADSUM_HOST", "192.168.1.1", "must be a loopback address"),
+        ("GRADSUM_HOST", "example.org", "must be a loopback address"),
+        ("GRADSUM_WORKER_SLOTS", "0", "it should be greater than or equal to 1"),
+        ("GRADSUM_LIMIT_UPLOAD_BYTES", "10GB", "it should be a valid integer"),
+        ("GRADSUM_STORAGE_URL", "s3://bucket/key", "must be a directory"),
+        ("GRADSUM_MLFLOW_TRACKING_URI", "localhost:5000", "must begin with http"),
+        ("GRADSUM_DATABASE_URL", "mysql://me:secret@there", "must begin with sqlite"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refusal:
+        load()
+    message = str(refusal.value)
+    assert name in message
+    assert reason in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert "secret" not in message
+
+
+def test_a_file_that_is_not_text_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"GRADSUM_PORT=\xff\xfe\n")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        load()
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    root, ours = logging.getLogger(), logging.getLogger("gradsum")
+    before = (list(root.handlers), root.level, ours.level)
+    stream = io.StringIO()
+    logs.set_up("tracker", stream)
+    yield stream
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
+
+
+def test_an_event_is_one_line_with_its_fields(lines: io.StringIO) -> None:
+    logs.logger("dispatcher").info("job_started", job_id="job_1", attempt=1, loss=0.1234567891, reason=None)
+    assert lines.getvalue()[19:] == " INFO dispatcher job_started job_id=job_1 attempt=1 loss=0.123457 reason=None\n"
+
+
+def test_no_value_can_forge_a_line(lines: io.StringIO) -> None:
+    logs.logger("api").warning("refused", name="a\n2026 INFO api forged\x1b[31m\u202e\u2028", blank="two words")
+    logging.getLogger("library").warning("first\nsecond")
+    text = lines.getvalue()
+    assert text.count("\n") == 2
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert '"a\\n2026 INFO api forged\\u001b[31m\\u202e\\u2028" blank="two words"' in text
+    assert " WARNING tracker library first\\nsecond\n" in text
+
+
+def test_libraries_are_heard_from_warnings_up_and_tracebacks_are_indented(lines: io.StringIO) -> None:
+    logging.getLogger("library").info("chatter")
+    try:
+        int("bad\nnews")
+    except ValueError:
+        logs.logger("api").exception("failed", path="/v1")
+    first, *rest = lines.getvalue().splitlines()
+    assert first.endswith("ERROR api failed path=/v1")
+    assert all(line.startswith("    ") for line in rest)
+    assert "chatter" not in lines.getvalue()
