@@ -74,8 +74,8 @@ def _refuse_text(name: str, text: Text, is_number: Mask, row_number: RowNumber) 
     shown = [f"row {row_number(int(place))} ({_shown(text[int(place)].as_py())})" for place in places[:SHOWN_OFFENDERS]]
     more = f" and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
     raise DataError(
-        f"Column '{name}' has text among its numbers in {', '.join(shown)}{more}. Clean it, add what stands for missing "
-        f'to options.missing_markers, or declare the column in options.types ("category" or "text").',
+        f"Column '{name}' has text among its numbers in {', '.join(shown)}{more}. Clean it, add what stands for "
+        f'missing to options.missing_markers, or declare the column in options.types ("category" or "text").',
         code="column_has_text",
     )
 
@@ -89,12 +89,16 @@ def _number_column(name: str, values: Array, missing: Array | None, row_number: 
     if not finite.all():
         places = np.flatnonzero(~finite)
         raise DataError(
-            f"Column '{name}' has {len(places)} numbers that are not finite, first in row {row_number(int(places[0]))}. "
+            f"Column '{name}' has {_counted(len(places))} not finite, first in row {row_number(int(places[0]))}. "
             f"Clean it, or add what stands for missing to options.missing_markers.",
             code="nonfinite_values",
         )
     present = values if missing is None else values[~missing]
     return TypedColumn(_metadata(name, "number", missing) | _statistics(present), _arrays(values, missing))
+
+
+def _counted(n_numbers: int) -> str:
+    return "1 number that is" if n_numbers == 1 else f"{n_numbers} numbers that are"
 
 
 def _statistics(values: Array) -> dict[str, Any]:

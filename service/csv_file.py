@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from service.csv_options import CsvOptions
@@ -54,7 +53,7 @@ class _Record(NamedTuple):
 def read_table(path: Path, options: CsvOptions, limits: Mapping[str, int]) -> CsvTable:
     """The file's columns; DataError names what is wrong and where."""
     _check_format(path)
-    n_quotes = _check_text(path)
+    n_quotes, n_lines = _check_text(path)
     header = _first_record(path, options)
     names = _names(header, options)
     if len(names) > limits.get("columns", len(names)):
@@ -67,7 +66,7 @@ def read_table(path: Path, options: CsvOptions, limits: Mapping[str, int]) -> Cs
     columns = _columns(path, options, header, len(names), quoted=n_quotes > 0)
     if not columns or not len(columns[0]):
         raise DataError("The file has a header but no rows.", code="dataset_empty")
-    if n_quotes and any(pc.any(pc.match_substring(column, "\n")).as_py() for column in columns):
+    if n_quotes and n_lines != len(columns[0]) + options.header:
         _refuse_broken(path, options, len(names))  # a value over several lines may be a quote that was forgotten
     first_row = next(
         record.first_line for place, record in enumerate(_records(path, options)) if place == options.header
@@ -119,10 +118,10 @@ def _check_format(path: Path) -> None:
                 raise DataError("The file is empty.", code="dataset_empty")
 
 
-def _check_text(path: Path) -> int:
-    """How many quotes the file has; DataError where it is not text in UTF-8."""
+def _check_text(path: Path) -> tuple[int, int]:
+    """How many quotes and lines the file has; DataError where it is not text in UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    n_quotes = n_lines = 0
+    n_quotes = n_lines = is_open = 0
     with path.open("rb") as file:
         while block := file.read(SCAN_BYTES):
             pending = len(decoder.getstate()[0])
@@ -135,9 +134,10 @@ def _check_text(path: Path) -> int:
                 _refuse_encoding(n_lines + block.count(b"\n", 0, max(0, error.start - pending)) + 1)
             n_quotes += block.count(b'"')
             n_lines += block.count(b"\n")
+            is_open = not block.endswith(b"\n")
     if decoder.getstate()[0]:
         _refuse_encoding(n_lines + 1)
-    return n_quotes
+    return n_quotes, n_lines + is_open
 
 
 def _refuse_encoding(row: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""How `serve` starts a local MLflow server: SQLite and files in the data directory, one worker, nothing sent anywhere."""
+"""How `serve` starts a local MLflow server: SQLite and files in the data directory, one worker, no telemetry."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One program of the service as a process: started in a session of its own, restarted with a back-off, ended with all it started."""
+"""One program of the service as a process: a session of its own, restarts with a back-off, nothing left of it."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""How `serve` starts a local Ray cluster: `ray start --head` in the foreground, on loopback, with a token, with few extras."""
+"""How `serve` starts a local Ray cluster: `ray start --head --block`, on loopback, with a token and few extras."""
 
 import json
 import os

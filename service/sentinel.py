@@ -20,7 +20,7 @@ GRACE_SECONDS = 5.0
 def processes() -> list[int]:
     """The ids of all processes of this machine."""
     if Path("/proc/self").exists():
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     listing = subprocess.run(["/bin/ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False)
     return [int(pid) for pid in listing.stdout.split()]
 
@@ -50,7 +50,7 @@ def kill(pids: Iterable[int]) -> None:
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
-        except OSError:  # noqa: PERF203 - the others must go all the same
+        except OSError:
             continue
 
 

@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         return {PREFIX + name.upper(): str(value) for name, value in self.model_dump().items()}
 
 
-def load(**given: Any) -> Settings:  # noqa: ANN401 - pydantic checks them
+def load_settings(**given: Any) -> Settings:  # noqa: ANN401 - pydantic checks them
     """The settings, where a `given` field that is not None wins over the environment. Raises SettingsError."""
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})

@@ -26,7 +26,7 @@ class Signals:
     def __init__(self) -> None:
         self.count = 0
         self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
+        self._writer.setblocking(False)  # noqa: FBT003 - its only form
 
     @property
     def stop(self) -> bool:

@@ -7,6 +7,7 @@ Idle drivers are pooled, with everything imported; `start` gives one a job, `pro
 import logging
 import math
 import os
+import platform
 import tempfile
 import threading
 from pathlib import Path
@@ -72,6 +73,8 @@ class Attempt:
             self._outcome = {"state": "succeeded", "result": self._train()}
         except Cancelled:
             self._outcome = {"state": "cancelled"}
+        except ray.exceptions.RayError as error:
+            self._outcome = {"state": "gone", "reason": f"a worker could not be started ({type(error).__name__})"}
         except GradsumError as error:
             self._outcome = {"state": "failed", "error": {"code": error.code, "message": error.message}}
         except Exception as error:
@@ -100,7 +103,7 @@ class Attempt:
 
     def _result(self, problem: Problem, team: Team, parameters: Parameters, validation: Evaluation) -> dict[str, Any]:
         """Write the model's files and return what the job record keeps."""
-        loss, _ = team.sum_of_shard_gradients(parameters)
+        loss, _ = team.sum(parameters)
         matrix = problem.matrix
         test = Evaluation(problem, matrix.training_rows + matrix.validation_rows, len(matrix.X), "test")
         sha256 = publish_model(Path(self._order.output_directory) / "model", problem, parameters)
@@ -127,7 +130,7 @@ class Driver:
 
     def describe(self) -> dict[str, Any]:
         """Where this driver runs."""
-        return {"node": ray.util.get_node_ip_address(), "pid": os.getpid()}
+        return {"node": platform.node(), "pid": os.getpid()}
 
     def start(self, job_id: str, attempt: int, order: Order) -> bool:
         """Begin an attempt; False where this driver has one already."""

@@ -1,6 +1,7 @@
 """The workers of one job: the driver's own process and, beside it, ShardWorker actors."""
 
 import os
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,14 +71,20 @@ class Team:
         own, *others = assign(self._n_shards, order.plan["workers"])
         actors = [ray.remote(ShardWorker).remote(order, shards.start, shards.stop) for shards in others]
         self._local = ShardGradients(problem, own)
-        self._driver = Member(ray.util.get_node_ip_address(), os.getpid(), own)
+        self._driver = Member(platform.node(), os.getpid(), own)
         self._remotes = [self._join(actor, shards) for actor, shards in zip(actors, others, strict=True)]
 
     def sum_of_shard_gradients(self, parameters: NDArray[Any]) -> Share:
-        """The average loss over all training rows and its gradient."""
+        """The average loss over all training rows and its gradient, for one epoch."""
+        total = self.sum(parameters)
+        for member in (self._driver, *(remote.member for remote in self._remotes if remote.local is None)):
+            member.epochs += 1
+        return total
+
+    def sum(self, parameters: NDArray[Any]) -> Share:
+        """The same for no epoch: not counted as anybody's work."""
         answers = self._ask(parameters)
         parts = self._local.sums(parameters)
-        self._driver.epochs += 1
         for remote, answer in zip(self._remotes, answers, strict=True):
             parts |= self._receive(remote, answer, parameters)
         return self._combine(parts, self._n_shards)
@@ -113,17 +120,14 @@ class Team:
             try:
                 sums: dict[Node, Share] = ray.get(answer, timeout=STEP_SECONDS)
             except (ray.exceptions.RayError, TimeoutError) as error:
-                self._take_over(remote, error)
-            else:
-                remote.member.epochs += 1
-                return sums
-        if remote.local is None:
-            raise AssertionError("a worker without an answer was not replaced")
+                return self._take_over(remote, error).sums(parameters)
+            return sums
         return remote.local.sums(parameters)
 
-    def _take_over(self, remote: Remote, error: Exception) -> None:
+    def _take_over(self, remote: Remote, error: Exception) -> ShardGradients:
         """The driver computes a lost worker's shards from now on: other executor, same bits."""
         ray.kill(remote.actor)
         remote.local = ShardGradients(self._problem, remote.member.shards)
         remote.member.replaced_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         remote.member.reason = type(error).__name__
+        return remote.local

@@ -1,9 +1,9 @@
 """The Ray actor that computes the gradients of some shards for a driver, and dies with it."""
 
 import os
+import platform
 from typing import Any
 
-import ray
 from numpy.typing import NDArray
 
 from workers import numerics
@@ -22,7 +22,7 @@ class ShardWorker:
     def describe(self) -> dict[str, Any]:
         """Where this worker runs, and what its bits depend on."""
         return {
-            "node": ray.util.get_node_ip_address(),
+            "node": platform.node(),
             "pid": os.getpid(),
             "numerics": numerics.fingerprint(),
         }

@@ -147,7 +147,11 @@ def test_a_job_of_a_ready_dataset_has_a_value_for_every_auto(api: Api) -> None:
     assert job["requested"] == body
     spec = job["spec"]
     assert (spec["task"], spec["features"]) == ("classification", ["width", "height"])
-    assert "auto" not in {spec["training"]["loss"], *spec["network"].values()} - {"initialization"} - {"auto"} or True
+    training, network = spec["training"], spec["network"]
+    chosen = [
+        training[name] for name in ("epochs", "learning_rate", "optimizer", "loss", "batch_size", "early_stopping")
+    ]
+    assert "auto" not in [*chosen, network["hidden_layers"], network["activation"], network["output_activation"]]
     assert job["name"] == "flowers"
     assert (job["status"], job["status_reason"], job["attempt"]) == ("queued", None, 0)
     assert [transition["status"] for transition in job["transitions"]] == ["queued"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service import logs
-from service.settings import SettingsError, load
+from service.settings import SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _only_what_the_test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def test_everything_has_a_default_below_the_data_directory(tmp_path: Path) -> None:
-    settings = load()
+    settings = load_settings()
     assert settings.data_dir == tmp_path / ".gradsum"
     assert settings.database_url == f"sqlite:///{tmp_path}/.gradsum/gradsum.sqlite"
     assert settings.storage == tmp_path / ".gradsum" / "storage"
@@ -36,18 +36,18 @@ def test_given_wins_over_the_environment_and_that_over_the_file(
     (tmp_path / ".env").write_text("GRADSUM_PORT=8001\nGRADSUM_MLFLOW_PORT=5001\nGRADSUM_LIMIT_EPOCHS=7\nOTHER=1\n")
     monkeypatch.setenv("GRADSUM_MLFLOW_PORT", "5002")
     monkeypatch.setenv("GRADSUM_WORKER_SLOTS", "")
-    settings = load(limit_epochs=9, host=None)
+    settings = load_settings(limit_epochs=9, host=None)
     assert (settings.port, settings.mlflow_port, settings.limit_epochs) == (8001, 5002, 9)
     assert settings.worker_slots >= 1
 
 
 def test_a_child_reads_the_same_settings_from_its_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    settings = load(data_dir="elsewhere", port=8123, limit_columns=5)
+    settings = load_settings(data_dir="elsewhere", port=8123, limit_columns=5)
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     (tmp_path / "child").mkdir()
     monkeypatch.chdir(tmp_path / "child")
-    assert load() == settings
+    assert load_settings() == settings
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_wrong_value_is_one_sentence_that_names_its_variable(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as refusal:
-        load()
+        load_settings()
     message = str(refusal.value)
     assert name in message
     assert reason in message
@@ -82,7 +82,7 @@ def test_a_wrong_value_is_one_sentence_that_names_its_variable(
 def test_a_file_that_is_not_text_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"GRADSUM_PORT=\xff\xfe\n")
     with pytest.raises(SettingsError, match="not UTF-8"):
-        load()
+        load_settings()
 
 
 @pytest.fixture

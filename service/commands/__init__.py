@@ -1,0 +1,1 @@
+"""The commands of `gradsum`, one module a subject."""

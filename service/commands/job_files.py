@@ -1,0 +1,171 @@
+"""Job files, rows to predict, `key=value` options: from what users write to what the API takes."""
+
+import csv
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from service.commands.session import CommandError
+
+STANDARD_INPUT = "-"
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|Inf|INF)|\.?(nan|NaN|NAN)|Infinity|-Infinity")
+WHOLE = re.compile(r"[-+]?\d+")
+LONGEST_WHOLE = 300  # digits
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's rules for plain words: `1e-3` is a number, `on` and dates are text; no key stands twice."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own shape
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen: set[object] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(null|Null|NULL|~|)$"), [*"nN~", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), [*"tTfF"])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9]\d*)$"), [*"-+0123456789"])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"({NUMBER.pattern})$"), [*"-+.0123456789nNIi"])
+_Loader.add_constructor(
+    "tag:yaml.org,2002:float", lambda _loader, node: float(node.value.removeprefix("+").replace(".i", "i").replace(".n", "n").replace(".I", "I").replace(".N", "N"))
+)
+
+
+def read_text(file: str) -> str:
+    """What is in `file`, or comes in through standard input."""
+    try:
+        raw = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
+    except OSError as error:
+        raise cannot_read(file, error) from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{_named(file)} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+
+
+def cannot_read(file: str, error: OSError) -> CommandError:
+    """What to say of a file that can't be opened."""
+    if isinstance(error, FileNotFoundError):
+        return CommandError(f"There is no file '{file}'. Check the path.")
+    return CommandError(f"The file '{file}' can't be read: {error.strerror or error}.")
+
+
+def read_body(file: str) -> object:
+    """The request in a YAML or JSON file."""
+    text = read_text(file)
+    if file.endswith(".json") or text.lstrip().startswith("{"):
+        try:
+            return json.loads(text, object_pairs_hook=_no_key_twice)
+        except json.JSONDecodeError as error:
+            if file.endswith(".json"):
+                where = f"line {error.lineno}, column {error.colno}"
+                raise CommandError(f"{_named(file)} is not valid JSON: {error.msg} in {where}.") from None
+    try:
+        body = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise CommandError(f"{_named(file)} is not valid YAML: {error.problem or error.context}{where}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise CommandError(f"{_named(file)} is not valid YAML: {error}.") from None
+    if not isinstance(body, dict):
+        raise CommandError(f"{_named(file)} holds no fields: a job file begins like 'dataset: digits'.")
+    return body
+
+
+def read_rows(file: str, text_columns: frozenset[str] = frozenset()) -> list[Any]:
+    """Rows of a CSV with a header, of JSON or of JSON lines; a CSV's numbers are numbers, except in `text_columns`."""
+    text = read_text(file)
+    rows = _json_rows(file, text) if text.lstrip().startswith(("{", "[")) else _csv_rows(file, text, text_columns)
+    if not rows:
+        raise CommandError(f"{_named(file)} has no rows.")
+    return rows
+
+
+def read_options(pairs: list[str]) -> dict[str, Any]:
+    """`["delimiter=;", "types.zip=category"]` as the API's `options`; JSON values are taken as JSON."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise CommandError(f"The option '{pair}' is not of the form key=value, for example delimiter=';'.")
+        outer, dot, inner = key.partition(".")
+        if dot:
+            options.setdefault(outer, {})[inner] = _option_value(value)
+        else:
+            options[key] = _option_value(value)
+    return options
+
+
+def _option_value(text: str) -> object:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | list | dict) else text
+
+
+def _json_rows(file: str, text: str) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return [_json_line(file, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if isinstance(value, dict):
+        rows = value.get("rows", [value])
+        return rows if isinstance(rows, list) else [value]
+    return list(value)
+
+
+def _json_line(file: str, number: int, line: str) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise CommandError(f"{_named(file)} is not valid JSON: {error.msg} in line {number}.") from None
+
+
+def _csv_rows(file: str, text: str, text_columns: frozenset[str]) -> list[dict[str, Any]]:
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        rows = [(reader.line_num, cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise CommandError(f"{_named(file)} is not valid CSV: {error} in line {reader.line_num}.") from None
+    for line, cells in rows:
+        if len(cells) != len(header):
+            message = f"Line {line} of {_named(file)} has {len(cells)} values; the header has {len(header)}."
+            raise CommandError(message)
+    return [
+        {name: _cell(cell, number=name not in text_columns) for name, cell in zip(header, cells, strict=True)}
+        for _, cells in rows
+    ]
+
+
+def _cell(text: str, *, number: bool) -> str | float | None:
+    text = text.strip()
+    if not text:
+        return None
+    if not number or not NUMBER.fullmatch(text):
+        return text
+    return int(text) if WHOLE.fullmatch(text) and len(text) < LONGEST_WHOLE else float(text.replace(".inf", "inf"))
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise CommandError(f"The key '{next(key for key in keys if keys.count(key) > 1)}' stands twice in one object.")
+    return found
+
+
+def _named(file: str) -> str:
+    return "Standard input" if file == STANDARD_INPUT else f"'{file}'"

@@ -1,0 +1,82 @@
+"""What commands that talk to a service share: its address, the token, `--json`, and how answers are printed."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperOption
+
+from service.client import Client
+from service.connection import Answer
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+PANEL = "Which service, and how to answer"
+
+
+class CommandError(Exception):
+    """What a command can't do, as a sentence with the way out."""
+
+
+@dataclass
+class Session:
+    """What stands on the command line, before or after the command's name; None where nothing does."""
+
+    url: str | None = None
+    token: str | None = None
+    json: bool = False
+
+    def client(self) -> Client:
+        """A client of the service that was asked for."""
+        url = self.url or os.environ.get("GRADSUM_URL") or DEFAULT_URL
+        return Client(url, self.token or os.environ.get("GRADSUM_TOKEN") or None)
+
+    def show(self, answer: Answer, render: Callable[[Answer], object]) -> None:
+        """Print the API's answer as it is (--json), or `render` it for people."""
+        if self.json:
+            show_json(answer)
+        else:
+            render(answer)
+
+
+class ServiceCommand(TyperCommand):
+    """A command that takes --url, --token and --json after its name too."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - Typer's own
+        super().__init__(*arguments, **named)
+        self.params.extend(_options())
+
+
+def session(context: typer.Context) -> Session:
+    """The session of this command line."""
+    return context.ensure_object(Session)
+
+
+def show_json(answer: object) -> None:
+    """Print the answer as JSON."""
+    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _options() -> list[TyperOption]:
+    def option(name: str, help_text: str, **more: Any) -> TyperOption:  # noqa: ANN401 - Typer's own
+        return TyperOption(
+            param_decls=[f"--{name}"],
+            help=help_text,
+            callback=_remember,
+            expose_value=False,
+            rich_help_panel=PANEL,
+            **more,
+        )
+
+    return [
+        option("url", f"The service's address (GRADSUM_URL; else {DEFAULT_URL})", type=str, metavar="URL"),
+        option("token", "The token to show it (GRADSUM_TOKEN)", type=str, metavar="TOKEN"),
+        option("json", "Print the API's answer and nothing else", type=bool, is_flag=True, default=False),
+    ]
+
+
+def _remember(context: typer.Context, parameter: Any, value: str | bool | None) -> None:  # noqa: ANN401, FBT001 - Typer's
+    if value:
+        setattr(session(context), parameter.name, value)

@@ -1,0 +1,28 @@
+"""Fixtures that every kind of test may use."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.ray_head import free_ports
+from tests.leaks import leaves_nothing
+
+__all__ = ["leaves_nothing"]
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Call it for a TCP port of 127.0.0.1 that is free, another one each time."""
+    ports = free_ports()
+    return lambda: next(ports)
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A new directory whose path is short enough for Unix sockets below it; removed after the test."""
+    directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))  # noqa: S108 - mkdtemp makes it private
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
