@@ -151,11 +151,11 @@ def _check_port(host: str, port: int, variable: str) -> None:
 
 def _migrate(settings: Settings) -> None:
     """Bring the database to this version's schema. Raises SettingsError where the database does not let us."""
-    from service.store.database import migrate  # noqa: PLC0415 - heavy, and not needed to refuse a wrong setting
+    from service.store.database import migrate
 
     try:
         migrate(settings.database_url)
-    except Exception as error:  # noqa: BLE001 - whatever SQL says, the way out is the same
+    except Exception as error:
         reason = str(error).partition("\n")[0]
         raise SettingsError(f"The database can't be used ({reason}): check GRADSUM_DATABASE_URL.") from error
 

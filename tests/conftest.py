@@ -23,6 +23,6 @@ def free_port() -> Callable[[], int]:
 @pytest.fixture
 def short_directory() -> Iterator[Path]:
     """A new directory whose path is short enough for Unix sockets below it; removed after the test."""
-    directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))  # noqa: S108 - mkdtemp makes it private
+    directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,166 @@
+"""Real Ray actors: any number of workers ends in the same bits, because the order of additions is the tree's."""
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from service.ingest import ingest_csv
+from workers.driver import Driver
+from workers.gradients import Share, ShardGradients
+from workers.matrix import MatrixRequest, build
+from workers.problem import Order, Problem, problem_of
+from workers.resolve import DatasetFacts, Limits, resolve
+from workers.shards import Node
+from workers.spec import parse
+from workers.team import combine
+
+DIGITS = Path(__file__).parents[2] / "deploy" / "examples" / "digits" / "digits.csv"
+SHARDS = 8
+LIMITS = Limits(10**9, 10**7, 4096, 1024)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    ray.init(
+        address="local",
+        num_cpus=3,
+        include_dashboard=False,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+        object_store_memory=256 * 2**20,
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DatasetFacts]:
+    directory = tmp_path_factory.mktemp("storage") / "digits"
+    read = ingest_csv(DIGITS, {}, directory, {"columns": 1000})
+    return directory, DatasetFacts("ds_1", "digits", read["rows"], read["columns"])
+
+
+def order_for(dataset: tuple[Path, DatasetFacts], output: Path, workers: int, **training: Any) -> Order:
+    """An order to train digits as the source does, with `workers` workers."""
+    body = {
+        "dataset": "digits",
+        "target": "digit",
+        "preset": "textbook",
+        "preprocessing": {"standardize": True},
+        "training": {"epochs": 20, "learning_rate": 3.0, **training},
+    }
+    spec = resolve(parse(body), dataset[1], LIMITS).spec
+    split = spec.split.model_dump(include={"validation", "test", "by", "column", "salt"})
+    request = MatrixRequest(("digit",), "classification", tuple(spec.features), split, True, spec.training.dtype)
+    matrix = dataset[0].parent / f"matrix-{spec.training.dtype}"
+    build(dataset[0], request, matrix)
+    return Order(spec.model_dump(), {"shards": SHARDS, "workers": workers}, str(matrix), str(output))
+
+
+def run(driver_class: type[Driver], order: Order, while_running: Any = None) -> dict[str, Any]:
+    """What a Driver actor of this class reports at the end of the order."""
+    driver = ray.remote(num_cpus=0)(driver_class).remote()
+    assert ray.get(driver.start.remote("job_1", 1, order))
+    try:
+        for _ in range(600):
+            report: dict[str, Any] = ray.get(driver.progress.remote(0))
+            if report["state"] not in {"starting", "running"}:
+                return report
+            if while_running is not None and report["state"] == "running":
+                while_running(report)
+            time.sleep(0.05)
+        raise TimeoutError(report)
+    finally:
+        ray.kill(driver)
+
+
+def in_order_of_arrival(parts: Mapping[Node, Share], _n_shards: int) -> Share:
+    """The wrong way: what has come is added to what was there."""
+    return reduce(lambda left, right: (left[0] + right[0], left[1] + right[1]), parts.values())
+
+
+class ArrivalOrderDriver(Driver):
+    """The build that the design forbids: it forgets the tree."""
+
+    combine = staticmethod(in_order_of_arrival)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_one_two_and_three_workers_end_in_the_same_bits(dataset: tuple[Path, DatasetFacts], tmp_path: Path) -> None:
+    reports = [run(Driver, order_for(dataset, tmp_path / str(workers), workers)) for workers in (1, 2, 3)]
+    assert len({report["result"]["weights_sha256"] for report in reports}) == 1
+    for workers, report in enumerate(reports, start=1):
+        members = report["workers"]
+        assert len({member["pid"] for member in members}) == workers
+        assert sorted(shard for member in members for shard in member["shards"]) == list(range(SHARDS))
+        assert all(member["epochs"] == 20 and member["shards"] for member in members)
+    without_time = [
+        [{name: value for name, value in row.items() if name != "seconds"} for row in report["epochs"]]
+        for report in reports
+    ]
+    assert without_time[0] == without_time[1] == without_time[2]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_adding_in_order_of_arrival_would_give_other_bits(dataset: tuple[Path, DatasetFacts], tmp_path: Path) -> None:
+    hashes = {
+        run(ArrivalOrderDriver, order_for(dataset, tmp_path / str(workers), workers))["result"]["weights_sha256"]
+        for workers in (1, 2, 3)
+    }
+    assert len(hashes) > 1
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_worker_s_shards_go_to_the_driver_with_the_same_bits(
+    dataset: tuple[Path, DatasetFacts], tmp_path: Path
+) -> None:
+    import os
+    import signal
+
+    killed: list[int] = []
+
+    def kill_once(report: dict[str, Any]) -> None:
+        if not killed and report["epochs"]:
+            killed.append(report["workers"][1]["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    undisturbed = run(Driver, order_for(dataset, tmp_path / "a", 1, epochs=300))
+    disturbed = run(Driver, order_for(dataset, tmp_path / "b", 2, epochs=300), kill_once)
+    assert killed
+    assert disturbed["result"]["weights_sha256"] == undisturbed["result"]["weights_sha256"]
+    assert disturbed["workers"][1]["replaced_at"] is not None
+
+
+@pytest.mark.parametrize("rows", [1439, 1500, 1612])
+def test_shards_of_unequal_size_sum_to_one_unsharded_pass(dataset: tuple[Path, DatasetFacts], rows: int) -> None:
+    problem = problem_of(order_for(dataset, Path("unused"), 1, dtype="float64"))
+    problem = problem._replace(matrix=problem.matrix._replace(training_rows=rows), total_weight=float(rows))
+    bounds = [0, 1, 8, 300, 301, 900, 1200, 1400, rows]
+    parameters = np.random.default_rng(rows).normal(size=64 * 30 + 30 + 30 * 10 + 10)
+    loss, gradient = total(problem._replace(ranges=list(zip(bounds[:-1], bounds[1:], strict=True))), parameters)
+    whole_loss, whole = total(problem._replace(ranges=[(0, rows)]), parameters)
+    assert abs(loss - whole_loss) <= 1e-12 * abs(whole_loss)
+    assert np.linalg.norm(gradient - whole) <= 1e-12 * np.linalg.norm(whole)
+
+
+def total(problem: Problem, parameters: np.ndarray[Any, Any]) -> Share:
+    n_shards = len(problem.ranges)
+    loss, gradient = combine(ShardGradients(problem, range(n_shards)).sums(parameters), n_shards)
+    return loss, gradient.copy()
+
+
+def test_a_loss_that_is_not_finite_ends_the_attempt_with_the_epoch_and_a_hint(
+    dataset: tuple[Path, DatasetFacts], tmp_path: Path, cluster: None
+) -> None:
+    order = order_for(dataset, tmp_path, 1, learning_rate=1e6)
+    order = order._replace(spec={**order.spec, "network": {**order.spec["network"], "output_activation": "identity"}})
+    report = run(Driver, order)
+    assert report["state"] == "failed"
+    assert report["error"]["code"] == "diverged"
+    assert "learning_rate" in report["error"]["message"]
