@@ -5,6 +5,7 @@ A column is a number if every value that is not missing is a finite number; a ca
 is refused, unless its type is declared. A declared category may have up to 100 000 different values.
 """
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
@@ -124,7 +125,7 @@ def _distinct(values: Array) -> list[float] | None:
 
 def _text_column(name: str, text: Text, missing: Array | None, declared: str | None) -> TypedColumn:
     encoded = pc.dictionary_encode(text).combine_chunks()
-    normal = pc.utf8_normalize(encoded.dictionary, form="NFC")
+    normal = _composed(encoded.dictionary)
     distinct = pc.unique(normal)
     categories = distinct.take(pc.sort_indices(distinct))
     place = pc.index_in(normal, categories).to_numpy().astype(np.int32)
@@ -140,6 +141,13 @@ def _text_column(name: str, text: Text, missing: Array | None, declared: str | N
         metadata = _metadata(name, "category", missing) | {"categories": categories.to_pylist()}
         return TypedColumn(metadata, _arrays(codes, missing))
     return TypedColumn(_metadata(name, "text", missing), _arrays(codes, missing) | _text_arrays(categories))
+
+
+def _composed(texts: Text) -> Text:
+    """The texts in NFC. Not by pyarrow's utf8_normalize, which decomposes whatever it is asked for (seen in 25.0.1)."""
+    if pc.all(pc.string_is_ascii(texts)).as_py():
+        return texts
+    return pa.array((unicodedata.normalize("NFC", text) for text in texts.to_pylist()), pa.string())
 
 
 def _text_arrays(texts: Text) -> dict[str, Array]:

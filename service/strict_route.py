@@ -9,6 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 
 from service.errors import (
     BadRequestError,
@@ -17,17 +18,17 @@ from service.errors import (
     UnprocessableError,
     UnsupportedMediaTypeError,
 )
+from service.forms import read_form
 from service.requests import parse_json
 from workers.errors import FieldError
 
 JSON = "application/json"
 FORM = "multipart/form-data"
-MOST_FORM_FIELDS = 8
 LONGEST_ID = 250
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read by `parse_json`."""
+    """A request whose JSON is read by `parse_json`, and whose form by `read_form`."""
 
     async def json(self) -> Any:  # noqa: ANN401 - any JSON value
         """The body's value, parsed beside the event loop, once."""
@@ -37,6 +38,11 @@ class StrictRequest(Request):
                 raise BadRequestError("The body is empty; it must be JSON.", code="invalid_json")
             self._json = await run_in_threadpool(parse_json, body)
         return self._json
+
+    async def _get_form(self, **_limits: float) -> FormData:
+        if self._form is None:
+            self._form = await read_form(self)
+        return self._form
 
 
 class StrictRoute(APIRoute):
@@ -56,7 +62,7 @@ class StrictRoute(APIRoute):
             if self.body_field is not None:
                 is_form = isinstance(self.body_field.field_info, Form)
                 _check_content_type(strict, FORM if is_form else JSON)
-                await (strict.form(max_files=1, max_fields=MOST_FORM_FIELDS) if is_form else strict.json())
+                await (strict.form() if is_form else strict.json())
             return await handle(strict)
 
         return handle_strictly

@@ -55,7 +55,7 @@ def _relu(z: Array, _scratch: Array) -> None:
 
 def _relu_derivative(delta: Array, output: Array, scratch: Array) -> None:
     """1 where the output is positive, else 0: relu′(0) = 0."""
-    np.sign(output, out=scratch)
+    np.greater(output, 0, out=scratch)
     np.multiply(delta, scratch, out=delta)
 
 

@@ -54,7 +54,7 @@ def softmax_cross_entropy(
     scratch: Array,
     wide: Wide,
 ) -> float:
-    """E_i = −Σ_j t_ij ln o_ij = ln Σ_k e^(z_ik) − Σ_j t_ij z_ij and ∂E_i/∂z = o − t, for targets that sum to 1 in a row.
+    """E_i = −Σ_j t_ij ln o_ij = ln Σ_k e^(z_ik) − Σ_j t_ij z_ij and ∂E_i/∂z = o − t, where Σ_j t_ij = 1.
 
     The largest z of a row is subtracted from all of it first, so that no exponent is above 0.
     """

@@ -14,8 +14,8 @@ from numpy.typing import DTypeLike
 from .activations import ACTIVATIONS, Array
 from .losses import LOSSES
 
-BLOCK_BYTES = 1 << 20  # of the level-2 cache
-SMALLEST_BLOCK, LARGEST_BLOCK = 64, 4096  # rows
+BLOCK_BYTES = 2 << 20  # what a block's numbers may take of the caches
+SMALLEST_BLOCK, LARGEST_BLOCK = 512, 2048  # rows: fewer make matrix products slow, more leave the cache for nothing
 
 
 class Network(NamedTuple):
@@ -55,7 +55,7 @@ def block_rows(sizes: Sequence[int], dtype: DTypeLike) -> int:
 
 
 class Workspace:
-    """The buffers that one thread needs for the blocks of one network, so that the loop over blocks allocates nothing."""
+    """The buffers that one thread needs for the blocks of one network: the loop over blocks allocates none."""
 
     def __init__(self, network: Network, dtype: DTypeLike, rows: int) -> None:
         widest = max(network.sizes[1:])
@@ -81,7 +81,7 @@ class Workspace:
 
 
 def outputs(network: Network, parameters: Array, X: Array, workspace: Workspace) -> Array:
-    """The network's outputs (rows, n_outputs) for a block of rows X (rows, n_inputs), until the workspace is used again."""
+    """The outputs (rows, n_outputs) for a block of rows X (rows, n_inputs). The workspace's next use overwrites them."""
     with np.errstate(over="ignore", invalid="ignore"):
         z = _forward(network, layer_views(network, parameters), X, workspace)[-1]
         ACTIVATIONS[network.output_activation].apply(z, workspace.scratch(*z.shape))
@@ -113,12 +113,7 @@ def add_gradient(
     What is not finite stays so, without a warning: the caller decides about a loss that diverged.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        layers = layer_views(network, parameters)
-        activations = _forward(network, layers, X, workspace)
-        error, delta = _error_and_delta(network, activations[-1], T, row_weights, workspace)
-        _backward(network, layers, [X, *activations], delta, workspace)
-        np.add(gradient_sum, workspace.gradient, out=gradient_sum)
-        return error
+        return _add_block(network, parameters, X, T, row_weights, gradient_sum, workspace)
 
 
 def shard_share(
@@ -138,13 +133,31 @@ def shard_share(
     """
     gradient_sum = np.empty_like(workspace.gradient) if out is None else out
     gradient_sum.fill(0)
-    loss_sum = 0.0
-    for first in range(0, len(X), workspace.rows):
-        block = slice(first, first + workspace.rows)
-        weights = None if row_weights is None else row_weights[block]
-        loss_sum += add_gradient(network, parameters, X[block], T[block], weights, gradient_sum, workspace)
-    np.multiply(gradient_sum, 1 / total_weight, out=gradient_sum)
-    return loss_sum / total_weight, gradient_sum
+    error_sum = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, len(X), workspace.rows):
+            block = slice(first, first + workspace.rows)
+            weights = None if row_weights is None else row_weights[block]
+            error_sum += _add_block(network, parameters, X[block], T[block], weights, gradient_sum, workspace)
+        np.multiply(gradient_sum, 1 / total_weight, out=gradient_sum)
+    return error_sum / total_weight, gradient_sum
+
+
+def _add_block(
+    network: Network,
+    parameters: Array,
+    X: Array,
+    T: Array,
+    row_weights: Array | None,
+    gradient_sum: Array,
+    workspace: Workspace,
+) -> float:
+    layers = layer_views(network, parameters)
+    activations = _forward(network, layers, X, workspace)
+    error, delta = _error_and_delta(network, activations[-1], T, row_weights, workspace)
+    _backward(network, layers, [X, *activations], delta, workspace)
+    np.add(gradient_sum, workspace.gradient, out=gradient_sum)
+    return error
 
 
 def _forward(network: Network, layers: list[tuple[Array, Array]], X: Array, workspace: Workspace) -> list[Array]:
@@ -174,7 +187,7 @@ def _error_and_delta(
 def _backward(
     network: Network, layers: list[tuple[Array, Array]], inputs: list[Array], delta: Array, workspace: Workspace
 ) -> None:
-    """Write the gradient of a block to the workspace. `inputs[l]` are those of layer l; `delta` is that of the last one."""
+    """Write the gradient of a block to the workspace. `inputs[l]` go into layer l; `delta` is the last layer's."""
     activation, rows, gradients = ACTIVATIONS[network.activation], len(delta), layer_views(network, workspace.gradient)
     for steps, layer in enumerate(reversed(range(len(layers))), start=1):
         weights_gradient, biases_gradient = gradients[layer]

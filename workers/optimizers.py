@@ -14,6 +14,9 @@ Array = NDArray[Any]
 State = dict[str, Any]
 """Arrays and numbers by name, so that a checkpoint can hold it."""
 
+# What stopped being finite is for the caller to see, in the next loss; it needs no warning beside it.
+_without_warnings = np.errstate(over="ignore", invalid="ignore")
+
 
 class Optimizer(NamedTuple):
     """A method of descent. Arrays keep the dtype of the parameters, (n_parameters,)."""
@@ -36,6 +39,7 @@ def optimizer(options: Mapping[str, Any]) -> Optimizer:
 def gradient_descent() -> Optimizer:
     """w ← w − ηg."""
 
+    @_without_warnings
     def update(_loss: float, gradient: Array, parameters: Array, state: State, rate: float) -> tuple[Array, State]:
         return parameters - _as(parameters, rate) * gradient, state
 
@@ -48,6 +52,7 @@ def momentum(beta: float = 0.9, *, nesterov: bool = False) -> Optimizer:
     def init(parameters: Array) -> State:
         return {"velocity": np.zeros_like(parameters)}
 
+    @_without_warnings
     def update(_loss: float, gradient: Array, parameters: Array, state: State, rate: float) -> tuple[Array, State]:
         velocity = _as(parameters, beta) * state["velocity"] + gradient
         step = gradient + _as(parameters, beta) * velocity if nesterov else velocity
@@ -62,10 +67,11 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Opt
     def init(parameters: Array) -> State:
         return {"step": 0, "first": np.zeros_like(parameters), "second": np.zeros_like(parameters)}
 
+    @_without_warnings
     def update(_loss: float, gradient: Array, parameters: Array, state: State, rate: float) -> tuple[Array, State]:
         step = state["step"] + 1
         first = _as(parameters, beta1) * state["first"] + _as(parameters, 1 - beta1) * gradient
-        second = _as(parameters, beta2) * state["second"] + _as(parameters, 1 - beta2) * gradient**2
+        second = _as(parameters, beta2) * state["second"] + _as(parameters, 1 - beta2) * np.square(gradient)
         first_unbiased = first / _as(parameters, 1 - beta1**step)
         second_unbiased = second / _as(parameters, 1 - beta2**step)
         change = _as(parameters, rate) * first_unbiased / (np.sqrt(second_unbiased) + _as(parameters, epsilon))

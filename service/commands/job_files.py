@@ -13,32 +13,37 @@ import yaml
 from service.commands.session import CommandError
 
 STANDARD_INPUT = "-"
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|Inf|INF)|\.?(nan|NaN|NAN)|Infinity|-Infinity")
-WHOLE = re.compile(r"[-+]?\d+")
-LONGEST_WHOLE = 300  # digits
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
+LONGEST_WHOLE = 300  # digits; what still fits a float64
+YAML_WORDS = {
+    "null": (r"(null|Null|NULL|~|)$", ["n", "N", "~", ""]),
+    "bool": (r"(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    "int": (r"[-+]?(0|[1-9][0-9]*)$", list("-+0123456789")),
+    "float": (
+        r"([-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$",
+        list("-+.0123456789"),
+    ),
+}
+"""What plain words mean in YAML 1.2: `1e-3` is a number, `on` and dates are text. PyYAML's own rules are 1.1's."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's rules for plain words: `1e-3` is a number, `on` and dates are text; no key stands twice."""
+    """YAML_WORDS instead of PyYAML's, and no key twice."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own shape
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        seen: set[object] = set()
+        seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if str(key.value) in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark)
-            seen.add(key.value)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(null|Null|NULL|~|)$"), [*"nN~", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), [*"tTfF"])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9]\d*)$"), [*"-+0123456789"])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"({NUMBER.pattern})$"), [*"-+.0123456789nNIi"])
-_Loader.add_constructor(
-    "tag:yaml.org,2002:float", lambda _loader, node: float(node.value.removeprefix("+").replace(".i", "i").replace(".n", "n").replace(".I", "I").replace(".N", "N"))
-)
+for _word, (_pattern, _first_letters) in YAML_WORDS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_word}", re.compile(_pattern), _first_letters)
 
 
 def read_text(file: str) -> str:
@@ -66,10 +71,9 @@ def read_body(file: str) -> object:
     if file.endswith(".json") or text.lstrip().startswith("{"):
         try:
             return json.loads(text, object_pairs_hook=_no_key_twice)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             if file.endswith(".json"):
-                where = f"line {error.lineno}, column {error.colno}"
-                raise CommandError(f"{_named(file)} is not valid JSON: {error.msg} in {where}.") from None
+                raise CommandError(f"{_named(file)} is not valid JSON: {error}.") from None
     try:
         body = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -118,7 +122,7 @@ def _option_value(text: str) -> object:
 def _json_rows(file: str, text: str) -> list[Any]:
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return [_json_line(file, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if isinstance(value, dict):
         rows = value.get("rows", [value])
@@ -131,6 +135,8 @@ def _json_line(file: str, number: int, line: str) -> object:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise CommandError(f"{_named(file)} is not valid JSON: {error.msg} in line {number}.") from None
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"Line {number} of {_named(file)} can't be read: {error}.") from None
 
 
 def _csv_rows(file: str, text: str, text_columns: frozenset[str]) -> list[dict[str, Any]]:
@@ -156,7 +162,7 @@ def _cell(text: str, *, number: bool) -> str | float | None:
         return None
     if not number or not NUMBER.fullmatch(text):
         return text
-    return int(text) if WHOLE.fullmatch(text) and len(text) < LONGEST_WHOLE else float(text.replace(".inf", "inf"))
+    return int(text) if WHOLE.fullmatch(text) and len(text) < LONGEST_WHOLE else float(text)
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

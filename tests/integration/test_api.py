@@ -29,7 +29,7 @@ def submitted(api: Api, body: dict[str, Any], **headers: str) -> dict[str, Any]:
     return job
 
 
-def move(api: Api, job_id: str, *states: str, **changes: object) -> None:
+def move(api: Api, job_id: str, *states: str, **changes: Any) -> None:  # noqa: ANN401 - any column
     for place, state in enumerate(states, 1):
         with api.database.write() as connection:
             job = jobs.required(connection, job_id)
@@ -61,8 +61,10 @@ def trained(api: Api, name: str | None) -> dict[str, Any]:
         trained_models.save(directory, network, parameters, Preprocessing(features), ["kind"], ["iris", "rose"])
         if name is not None:
             relative = str(directory.relative_to(api.settings.storage))
-            common = {"project": job.project, "actor": job.actor, "tags": {}}
-            models.add(connection, name=name, job_id=job_id, directory=relative, **common)
+            owner = (job.project, job.actor)
+            models.add(
+                connection, project=owner[0], actor=owner[1], name=name, job_id=job_id, directory=relative, tags={}
+            )
     answer: dict[str, Any] = api.http.get(f"/v1/jobs/{job_id}").json()
     return answer
 

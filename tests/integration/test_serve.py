@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -34,8 +34,10 @@ guard.close()
 """
 SERVE = "import sys; from service.serve import serve; from service.settings import *; sys.exit(serve(load_settings()))"
 
+T = TypeVar("T")
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+
+def until(condition: Callable[[], T], seconds: float = 10.0) -> T:
     """What `condition` answers, as soon as that is true of it."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
@@ -83,9 +85,8 @@ def supervised(
 
 def pids(path: Path, at_least: int = 1) -> list[int]:
     """The process ids that the scripts wrote into `path`, one a line."""
-    return until(
-        lambda: (found := path.read_text().split() if path.exists() else []) and len(found) >= at_least and found
-    ) and [int(word) for word in path.read_text().split()]
+    until(lambda: path.exists() and len(path.read_text().split()) >= at_least)
+    return [int(word) for word in path.read_text().split()]
 
 
 def test_what_dies_is_restarted_with_growing_pauses_and_said(tmp_path: Path) -> None:

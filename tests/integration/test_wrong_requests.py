@@ -220,7 +220,7 @@ UPLOADS = [
         Row("NaN in a column", csv("a,b\n1,NaN\n2,3\n"), 422, "nonfinite_values", ("'b'",)),
         Row("a column twice", csv("a,a\n1,2\n"), 422, "duplicate_column", ("'a'",)),
         Row("a web page", csv("<!DOCTYPE html><html><body>Log in</body></html>"), 422, "format_mismatch", ("HTML",)),
-        Row("a zip file", csv(b"PK\x03\x04" + bytes(100)), 422, "format_mismatch", ("ZIP",)),
+        Row("a zip file", csv(b"PK\x03\x04" + bytes(100)), 422, "format_mismatch", ("zip archive",)),
         Row(
             "an unknown option",
             csv("a\n1\n", options='{"delimitr": ";"}'),
@@ -244,23 +244,25 @@ UPLOADS = [
             "two files",
             {"files": [("file", ("a", "1")), ("file", ("b", "2"))]},
             400,
-            "bad_request",
+            "invalid_form",
             ("Too many files",),
         ),
-        Row("too many fields", {"files": [(f"f{i}", (None, "x")) for i in range(99)]}, 400, "bad_request", ("fields",)),
+        Row(
+            "too many fields", {"files": [(f"f{i}", (None, "x")) for i in range(99)]}, 400, "invalid_form", ("fields",)
+        ),
         Row(
             "no boundary",
             {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
             400,
-            "bad_request",
+            "invalid_form",
             ("boundary",),
         ),
         Row(
             "a truncated form",
             {"content": chunks(2000), "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
-            422,
-            "invalid_request",
-            ("file",),
+            400,
+            "invalid_form",
+            ("last boundary",),
         ),
         Row("JSON", {"json": {"uri": "file:///etc/passwd"}}, 415, "unsupported_media_type", ("multipart/form-data",)),
         Row("over the limit", csv("a\n" + "1\n" * 200_000), 413, "body_too_large", ("200,000 bytes",)),
@@ -383,8 +385,15 @@ def places(api: Api) -> dict[str, str]:
         features = Preprocessing((NumberFeature("width", 0.0, 1.0), NumberFeature("height", 0.0, 1e-300)))
         trained_models.save(directory, network, np.ones(3, np.float32), features, ["kind"], None)
         relative = str(directory.relative_to(api.settings.storage))
-        owner = {"project": "default", "actor": "anonymous", "tags": {}}
-        models.add(connection, name="garden", job_id=succeeded, directory=relative, **owner)
+        models.add(
+            connection,
+            project="default",
+            actor="anonymous",
+            name="garden",
+            job_id=succeeded,
+            directory=relative,
+            tags={},
+        )
     return {"flowers": flowers, "queued": queued, "succeeded": succeeded}
 
 

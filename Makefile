@@ -1,0 +1,64 @@
+# Everything here runs in the environment .venv, which is made from requirements.lock when it is first needed
+# and kept until requirements.lock or pyproject.toml changes. `make` alone says what there is.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo serve test lint lock clean
+
+help:
+	@echo "Gradsum trains feed-forward neural networks on a cluster. What make can do:"
+	@echo ""
+	@echo "  make demo    a network trained by the real service, from data to prediction; leaves nothing running"
+	@echo "  make serve   the service in the foreground: API and docs on :8000, MLflow on :5000; Ctrl-C stops it"
+	@echo "  make test    all tests (PYTEST_ADDOPTS=... for options, for example '-k settings')"
+	@echo "  make lint    ruff, mypy and the import contracts"
+	@echo "  make env     only the environment, .venv, which all of these make when they need it"
+	@echo "  make lock    requirements.lock anew, from what pyproject.toml asks for"
+	@echo "  make clean   removes .venv and caches; data in .gradsum stays"
+	@echo ""
+	@echo "It needs Python 3.11 or newer with pip; PYTHON=... names another than python3."
+
+env: $(READY)
+
+# The stamp is the last thing that is made: an installation that failed is done again.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Gradsum needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11 env" >&2; \
+	  exit 1; }
+	@echo "Making the environment .venv from requirements.lock: one to three minutes, the first time only."
+	@rm -f $@
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
+	@touch $@
+	@echo "The environment is ready."
+
+demo: $(READY)
+	@exec $(BIN)/python -m service.demo
+
+serve: $(READY)
+	@exec $(BIN)/gradsum serve
+
+test: $(READY)
+	@exec $(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Where packages come from is pip's configuration; uv, which only this target uses, is told the same.
+lock: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --group dev pyproject.toml \
+	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	@echo "requirements.lock is new: make env, make test."
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,207 @@
+"""How answers of the API look on a terminal: tables, one job, its result. Progress is in `service.watching`."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.connection import Answer
+
+MOST_COLUMNS = 20
+FIGURES = {
+    "loss": "loss",
+    "validation_loss": "validation loss",
+    "validation_accuracy": "validation accuracy",
+    "validation_r2": "validation R²",
+    "test_accuracy": "test accuracy",
+}
+STYLES = {"succeeded": "green", "ready": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+
+Row = tuple[str, object]
+
+
+def printable(text: object) -> str:
+    """The text without characters that could move the cursor or end the line."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
+def figure(value: object) -> str:
+    """A number as people read it; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else printable(value)
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3:05`, `2:03:05`."""
+    if seconds < 10:  # noqa: PLR2004 - below ten seconds the tenths matter
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"
+
+
+def moment(time: str | None) -> str:
+    """`2026-11-24 10:00:00`, in UTC as the API gives it."""
+    return "–" if time is None else printable(time)[:19].replace("T", " ")
+
+
+def status_text(status: str) -> Text:
+    """A status in its colour."""
+    return Text(printable(status), STYLES.get(status, ""))
+
+
+def show_pairs(console: Console, title: str, rows: Iterable[Row]) -> None:
+    """A title and indented names with their values."""
+    console.print(Text(printable(title), "bold"), soft_wrap=True)
+    shown = [(name, value if isinstance(value, Text) else Text(printable(value))) for name, value in rows]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        console.print(Text(f"  {name:<{width}}  ", "dim") + value, soft_wrap=True)
+
+
+def show_list(
+    console: Console, page: Answer, columns: Mapping[str, Callable[[Answer], object]], if_empty: str
+) -> None:
+    """A page of a list as a table; `if_empty` says what to do where there is nothing."""
+    if not page["data"]:
+        console.print(if_empty, markup=False)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for item in page["data"]:
+        cells = [column(item) for column in columns.values()]
+        table.add_row(*(cell if isinstance(cell, Text) else Text(figure(cell)) for cell in cells))
+    console.print(table)
+    if page["has_more"]:
+        console.print(Text(f"There are more: --after {printable(page['last_id'])}", "dim"))
+
+
+def show_dataset(console: Console, dataset: Answer) -> None:
+    """A dataset, and what was understood of its columns."""
+    error = dataset["error"]
+    rows: list[Row] = [("id", dataset["id"]), ("status", status_text(dataset["status"]))]
+    if dataset["rows"] is not None:
+        rows += [("rows", f"{dataset['rows']:,}"), ("columns", f"{len(dataset['columns']):,}")]
+    rows += [("bytes", f"{dataset['bytes']:,}"), ("sha256", dataset["sha256"]), ("created", moment(dataset["created_at"]))]
+    rows += [("error", error["message"])] if error else []
+    show_pairs(console, f"Dataset {dataset['name']}@{dataset['version']}", rows)
+    if dataset["columns"]:
+        console.print(_columns_table(dataset["columns"]))
+
+
+def show_job(console: Console, job: Answer) -> None:
+    """A job: what it is, where it stands, what came out."""
+    rows: list[Row] = [("id", job["id"]), ("status", status_text(job["status"]))]
+    if job["status_reason"]:
+        rows.append(("waiting", job["status_reason"]["message"]))
+    rows += [("created", moment(job["created_at"])), ("started", moment(job["started_at"]))]
+    rows += [("finished", moment(job["finished_at"])), ("attempt", job["attempt"])]
+    if job["plan"]:
+        rows.append(("plan", f"{job['plan']['workers']} workers, {job['plan']['shards']} shards. {job['plan']['reason']}"))
+    if job["progress"] and not job["result"]:
+        progress = job["progress"]
+        rows.append(("epoch", f"{progress['epoch']} of {progress['epochs']}"))
+        rows += figures(progress)
+    rows += [("warning", warning) for warning in job["warnings"]]
+    show_pairs(console, f"Job {job['name'] or job['id']}", rows)
+    if job["result"] or job["error"]:
+        show_result(console, job)
+
+
+def show_result(console: Console, job: Answer) -> None:
+    """What a job that is final came to."""
+    name = job["name"] or job["id"]
+    if job["error"]:
+        show_pairs(console, f"{name} {job['status']}", [(job["error"]["code"], job["error"]["message"])])
+        return
+    if not job["result"]:
+        show_pairs(console, f"{name} {job['status']}", [])
+        return
+    result, mlflow = job["result"], job["mlflow"]
+    rows: list[Row] = [("epochs", f"{result['epochs']} ({result['stopped_by']})"), *figures(result)]
+    rows.append(("weights_sha256", result["weights_sha256"]))
+    if mlflow["status"] == "current":
+        rows.append(("MLflow run", mlflow["run_url"] or mlflow["run_id"]))
+    else:
+        rows.append(("MLflow run", "pending: it is copied there as soon as MLflow answers"))
+    registered = job["spec"]["tracking"]["registered_model"]
+    if registered is not None:
+        rows.append(("model", f"{registered}, version {mlflow['model_version'] or 'pending'}"))
+    show_pairs(console, f"{name} {job['status']}", rows)
+
+
+def show_plan(console: Console, answer: Answer) -> None:
+    """What a job would be (--dry-run)."""
+    spec, plan = answer["spec"], answer["plan"]
+    network, training = spec["network"], spec["training"]
+    hidden = ", ".join(str(size) for size in network["hidden_layers"]) or "none"
+    rows: list[Row] = [
+        ("task", spec["task"]),
+        ("hidden layers", f"{hidden} ({network['activation']})"),
+        ("output", f"{network['output_activation']}, {training['loss']}"),
+        ("optimizer", f"{_optimizer(training['optimizer'])}, learning rate {figure(training['learning_rate'])}"),
+        ("epochs", training["epochs"]),
+        ("parameters", f"{plan['parameters']:,}"),
+        ("plan", f"{plan['workers']} workers, {plan['shards']} shards. {plan['reason']}"),
+        ("an epoch takes", f"about {1000 * plan['estimated_epoch_seconds']:.3g} ms"),
+        *[("warning", warning) for warning in answer.get("warnings", [])],
+    ]
+    show_pairs(console, "This job would be accepted. Nothing was submitted.", rows)
+
+
+def show_model(console: Console, model: Answer) -> None:
+    """A model's versions, newest first."""
+    rows = [
+        ("version", lambda version: version["version"]),
+        ("champion", lambda version: "champion" if version["version"] == model["champion"] else ""),
+        ("created", lambda version: moment(version["created_at"])),
+        ("job", lambda version: version["job_id"]),
+        ("result", lambda version: ", ".join(f"{name} {value}" for name, value in figures(version["result"] or {}))),
+    ]
+    show_pairs(console, f"Model {model['name']}", [("champion", f"version {model['champion']}")])
+    show_list(console, {"data": model["versions"], "has_more": False}, dict(rows), "")
+
+
+def figures(found: Mapping[str, Any]) -> list[Row]:
+    """The figures that are there, by the names that people use."""
+    return [(words, figure(found[name])) for name, words in FIGURES.items() if found.get(name) is not None]
+
+
+def predictions_table(
+    predictions: Sequence[Any], probabilities: Sequence[Mapping[str, float]] | None, truth: Sequence[Any] | None = None
+) -> Table:
+    """Predictions, with the probability of each where the model gives one, and the truth where it is known."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ["row", *(["truth"] if truth is not None else []), "prediction", *(["probability"] if probabilities else [])]:
+        table.add_column(name, justify="right")
+    for place, prediction in enumerate(predictions):
+        cells = [str(place + 1)]
+        cells += [figure(truth[place])] if truth is not None else []
+        cells.append(figure(prediction))
+        cells += [figure(probabilities[place].get(str(prediction)))] if probabilities else []
+        table.add_row(*cells)
+    return table
+
+
+def _optimizer(optimizer: object) -> str:
+    return str(optimizer["name"] if isinstance(optimizer, dict) else optimizer).replace("_", " ")
+
+
+def _columns_table(columns: Sequence[Answer]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("column", "type", "min", "max", "mean", "missing", "categories"):
+        table.add_column(name, overflow="fold")
+    for column in columns[:MOST_COLUMNS]:
+        numbers = [figure(column.get(name)) for name in ("min", "max", "mean", "nulls")]
+        categories = column.get("categories")
+        shown = "–" if categories is None else f"{len(categories)}: {printable(', '.join(categories))[:40]}"
+        table.add_row(*(Text(cell) for cell in (printable(column["name"]), column["type"], *numbers, shown)))
+    if len(columns) > MOST_COLUMNS:
+        table.add_row(Text(f"… {len(columns) - MOST_COLUMNS} more", "dim"))
+    return table
