@@ -22,6 +22,7 @@ help:
 	@echo "It needs Python 3.11 or newer with pip; PYTHON=... names another than python3."
 
 env: $(READY)
+	@:
 
 # The stamp is the last thing that is made: an installation that failed is done again.
 $(READY): requirements.lock pyproject.toml
@@ -31,8 +32,8 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Making the environment .venv from requirements.lock: one to three minutes, the first time only."
 	@rm -f $@
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@touch $@
 	@echo "The environment is ready."
@@ -52,7 +53,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Where packages come from is pip's configuration; uv, which only this target uses, is told the same.
+# uv is used here only: it does not read the configuration of pip, which says where packages come from on some machines.
 lock: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --group dev pyproject.toml \

@@ -1,5 +1,7 @@
 """The `api` process: the application behind uvicorn."""
 
+import signal
+
 import uvicorn
 
 from service import logs
@@ -24,6 +26,8 @@ def run(settings: Settings) -> int:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
     log.info("api_started", host=settings.host, port=settings.port)
     try:
         uvicorn.Server(config).run()
@@ -31,3 +35,7 @@ def run(settings: Settings) -> int:
         database.close()
         log.info("api_stopped")
     return 0
+
+
+def _stopped(_number: int, _frame: object) -> None:
+    """What is left to do for a signal that uvicorn has obeyed and raises once more: nothing."""

@@ -50,10 +50,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         redoc_url=None,
         responses={"4XX": {"model": ProblemDocument}, "5XX": {"model": ProblemDocument}},
     )
+    app.state.log = log = logs.logger("api")
     app.state.context = Context(settings, database, functools.lru_cache(MODELS_KEPT_IN_MEMORY)(load))
     for routes in (datasets, jobs, models, operations):
         app.include_router(routes.router)
-    app.add_middleware(Envelope, limit_of=lambda scope: _body_limit(settings, scope), log=logs.logger("api"))
+    app.add_middleware(Envelope, limit_of=lambda scope: _body_limit(settings, scope), log=log)
     for error in FORESEEN:
         app.add_exception_handler(error, _answer)
     app.openapi = functools.cache(lambda: _openapi(app))  # type: ignore[method-assign] # FastAPI's documented way
@@ -76,6 +77,9 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error, request.scope["path"])
     if problem is None:
         raise error
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        fields = {"code": problem.code, "error": repr(error.__cause__ or error)}
+        request.app.state.log.warning("request_not_served", request_id=request.state.request_id, **fields)
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
         problem.headers["Allow"] = ", ".join(_allowed_methods(request))
     return problem.response(request.state.request_id)

@@ -64,9 +64,7 @@ def show_pairs(console: Console, title: str, rows: Iterable[Row]) -> None:
         console.print(Text(f"  {name:<{width}}  ", "dim") + value, soft_wrap=True)
 
 
-def show_list(
-    console: Console, page: Answer, columns: Mapping[str, Callable[[Answer], object]], if_empty: str
-) -> None:
+def show_list(console: Console, page: Answer, columns: Mapping[str, Callable[[Answer], object]], if_empty: str) -> None:
     """A page of a list as a table; `if_empty` says what to do where there is nothing."""
     if not page["data"]:
         console.print(if_empty, markup=False)
@@ -88,7 +86,11 @@ def show_dataset(console: Console, dataset: Answer) -> None:
     rows: list[Row] = [("id", dataset["id"]), ("status", status_text(dataset["status"]))]
     if dataset["rows"] is not None:
         rows += [("rows", f"{dataset['rows']:,}"), ("columns", f"{len(dataset['columns']):,}")]
-    rows += [("bytes", f"{dataset['bytes']:,}"), ("sha256", dataset["sha256"]), ("created", moment(dataset["created_at"]))]
+    rows += [
+        ("bytes", f"{dataset['bytes']:,}"),
+        ("sha256", dataset["sha256"]),
+        ("created", moment(dataset["created_at"])),
+    ]
     rows += [("error", error["message"])] if error else []
     show_pairs(console, f"Dataset {dataset['name']}@{dataset['version']}", rows)
     if dataset["columns"]:
@@ -103,7 +105,9 @@ def show_job(console: Console, job: Answer) -> None:
     rows += [("created", moment(job["created_at"])), ("started", moment(job["started_at"]))]
     rows += [("finished", moment(job["finished_at"])), ("attempt", job["attempt"])]
     if job["plan"]:
-        rows.append(("plan", f"{job['plan']['workers']} workers, {job['plan']['shards']} shards. {job['plan']['reason']}"))
+        rows.append(
+            ("plan", f"{job['plan']['workers']} workers, {job['plan']['shards']} shards. {job['plan']['reason']}")
+        )
     if job["progress"] and not job["result"]:
         progress = job["progress"]
         rows.append(("epoch", f"{progress['epoch']} of {progress['epochs']}"))
@@ -178,7 +182,12 @@ def predictions_table(
 ) -> Table:
     """Predictions, with the probability of each where the model gives one, and the truth where it is known."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ["row", *(["truth"] if truth is not None else []), "prediction", *(["probability"] if probabilities else [])]:
+    for name in [
+        "row",
+        *(["truth"] if truth is not None else []),
+        "prediction",
+        *(["probability"] if probabilities else []),
+    ]:
         table.add_column(name, justify="right")
     for place, prediction in enumerate(predictions):
         cells = [str(place + 1)]

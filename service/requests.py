@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import unicodedata
 from collections import Counter
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from workers.field_errors import field_errors
 
 DEEPEST = 64
 LONGEST_INTEGER = 300  # digits; what still fits a float64
+LONG_INTEGER = re.compile(rb"[0-9]{%d}" % (LONGEST_INTEGER + 1))
 MOST_ERRORS = 20
 LONGEST_NAME = 200
 PREFIXES_OF_IDS = ("job_", "ds_", "sch_")
@@ -30,7 +32,8 @@ def parse_json(raw: bytes) -> object:
     UnprocessableError: a number that is not finite (NaN, Infinity, 1e999), a lone surrogate or NUL in a text.
     """
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer)
+        parse_int = _integer if LONG_INTEGER.search(raw) else None
+        value = json.loads(raw.decode(), object_pairs_hook=_object, parse_int=parse_int)
     except UnicodeDecodeError as error:
         message = f"The body is not valid JSON: it is not UTF-8 at byte {error.start}."
         raise BadRequestError(message, code="invalid_json") from None
@@ -104,24 +107,22 @@ def _integer(digits: str) -> int:
 def _check_values(body: object) -> None:
     infinite: list[FieldError] = []
     unprintable: list[FieldError] = []
-    waiting: list[tuple[object, Path, int]] = [(body, None, 0)]
+    waiting: list[tuple[Any, Path, int]] = [([body], None, 0)]
     while waiting and len(infinite) + len(unprintable) < MOST_ERRORS:
-        value, path, depth = waiting.pop()
+        container, path, depth = waiting.pop()
         if depth > DEEPEST:
             raise _too_deep()
-        if isinstance(value, dict):
-            unprintable += [
-                FieldError(_spelled(path), "has a key with NUL or half a character")
-                for key in value
-                if not _is_text(key)
-            ]
-            waiting.extend((item, (path, key), depth + 1) for key, item in reversed(value.items()))
-        elif isinstance(value, list):
-            waiting.extend((value[place], (path, place), depth + 1) for place in reversed(range(len(value))))
-        elif isinstance(value, float) and not math.isfinite(value):
-            infinite.append(FieldError(_spelled(path), "must be a finite number"))
-        elif isinstance(value, str) and not _is_text(value):
-            unprintable.append(FieldError(_spelled(path), "has NUL or half a character (a lone surrogate) in it"))
+        inner = []
+        for key, value in container.items() if isinstance(container, dict) else enumerate(container):
+            if isinstance(key, str) and not _is_text(key):
+                unprintable.append(FieldError(_spelled(path), "has a key with NUL or half a character"))
+            if isinstance(value, dict | list):
+                inner.append((value, (path, key), depth + 1))
+            elif isinstance(value, float) and not math.isfinite(value):
+                infinite.append(FieldError(_spelled((path, key)), "must be a finite number"))
+            elif isinstance(value, str) and not _is_text(value):
+                unprintable.append(FieldError(_spelled((path, key)), "has NUL or half a character in it"))
+        waiting.extend(reversed(inner))
     errors = infinite or unprintable
     if errors:
         detail = "; ".join(" ".join(found) for found in errors) + "."
@@ -135,8 +136,10 @@ def _is_text(text: str) -> bool:
 
 
 def _spelled(path: Path) -> str:
+    """`training.hidden_layers[0]`, or `body` for the whole."""
     parts: list[str] = []
     while path is not None:
         path, key = path
         parts.append(f"[{key}]" if isinstance(key, int) else f".{key}")
+    parts.pop()  # the list of one that holds the body
     return "".join(reversed(parts)).removeprefix(".") or "body"

@@ -1,4 +1,4 @@
-"""A job's progress on a terminal: a bar with loss, accuracy and the time left; plain lines where there is no terminal."""
+"""A job's progress: a bar with loss, accuracy and the time left; plain lines where there is no terminal."""
 
 import time
 from collections.abc import Callable
@@ -70,10 +70,7 @@ class Bar:
         waits = job["status_reason"] and job["status"] not in FINAL
         name = printable(job["name"] or job["id"])
         text = f"{name} {job['status']}" if waits or not progress else name
-        if waits:
-            figures = printable(job["status_reason"]["message"])
-        else:
-            figures = summary(job)
+        figures = printable(job["status_reason"]["message"]) if waits else summary(job)
         total = progress["epochs"] if progress else None
         self._progress.update(
             self._task, description=text, total=total, completed=progress["epoch"] if progress else 0, figures=figures
@@ -147,16 +144,14 @@ def summary(job: Answer) -> str:
     return "  ".join(parts)
 
 
-def watch(
-    client: Client, job_id: str, console: Console, check: Callable[[], None] = lambda: None
-) -> Answer:
+def watch(client: Client, job_id: str, console: Console, check: Callable[[], None] = lambda: None) -> Answer:
     """The job once it is final and, if that does not take long, MLflow has its run. `check` may raise meanwhile."""
     with display(console) as shown:
         job: Answer = {}
 
         def on_lost(reason: str) -> None:
             check()
-            shown.say(f"{reason} The job goes on without it; trying again …")
+            shown.say(f"{reason} Trying again …")
 
         for job in client.follow(job_id, on_lost, BAR_FOLLOW_SECONDS):
             check()
@@ -167,7 +162,7 @@ def watch(
 def wait_for_record(client: Client, job: Answer, console: Console, seconds: float = RECORDING_SECONDS) -> Answer:
     """The job once MLflow has all of it; as it is where that takes more than `seconds`."""
     deadline = time.monotonic() + seconds
-    with console.status("MLflow records the run and the model") if console.is_terminal else Console(quiet=True):
+    with console.status("MLflow records the run and the model"):
         while job["mlflow"]["status"] != "current" and time.monotonic() < deadline:
             time.sleep(0.2)
             job = client.job(job["id"])

@@ -10,7 +10,10 @@ from workers.network import Network, layer_views, n_parameters
 
 
 def initial_parameters(network: Network, seed: int, initialization: str, dtype: DTypeLike) -> NDArray[Any]:
-    """Flat parameters: weights by `initialization` (glorot, he, zeros, or auto: he for relu layers, else glorot), biases 0."""
+    """Flat parameters in `dtype`: biases 0, weights by `initialization`, one of glorot, he, zeros and auto.
+
+    `auto` is he for relu layers and glorot for all others.
+    """
     parameters = np.zeros(n_parameters(network), dtype)
     layers = layer_views(network, parameters)
     for layer, (weights, _) in enumerate(layers):

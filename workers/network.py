@@ -81,7 +81,7 @@ class Workspace:
 
 
 def outputs(network: Network, parameters: Array, X: Array, workspace: Workspace) -> Array:
-    """The outputs (rows, n_outputs) for a block of rows X (rows, n_inputs). The workspace's next use overwrites them."""
+    """The outputs (rows, n_outputs) for a block of rows X (rows, n_inputs). They last until its next use."""
     with np.errstate(over="ignore", invalid="ignore"):
         z = _forward(network, layer_views(network, parameters), X, workspace)[-1]
         ACTIVATIONS[network.output_activation].apply(z, workspace.scratch(*z.shape))

@@ -37,7 +37,7 @@ def optimizer(options: Mapping[str, Any]) -> Optimizer:
 
 
 def gradient_descent() -> Optimizer:
-    """w ← w − ηg."""
+    """The source's method: w ← w − ηg."""
 
     @_without_warnings
     def update(_loss: float, gradient: Array, parameters: Array, state: State, rate: float) -> tuple[Array, State]:
@@ -47,7 +47,7 @@ def gradient_descent() -> Optimizer:
 
 
 def momentum(beta: float = 0.9, *, nesterov: bool = False) -> Optimizer:
-    """v ← βv + g, w ← w − ηv; Nesterov: w ← w − η(g + βv). Sutskever et al. (2013)."""
+    """Sutskever et al. (2013): v ← βv + g, w ← w − ηv; Nesterov: w ← w − η(g + βv)."""
 
     def init(parameters: Array) -> State:
         return {"velocity": np.zeros_like(parameters)}

@@ -1,10 +1,11 @@
 """How rows are cut into shards, how workers share them, and the one tree along which their gradients are added.
 
-The leaves of the tree are the shards. A node over n leaves adds the node over its first m leaves, m the largest power of
-two below n, to the node over the rest. So the order of additions belongs to the job, not to its workers.
+The leaves of the tree are the shards. A node over n leaves adds the node over its first m leaves, m the largest power
+of two below n, to the node over the rest. So the order of additions belongs to the job, not to its workers.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, TypeVar
 
 Node = tuple[int, int]
@@ -26,7 +27,7 @@ def shard_ranges(n_rows: int, n_shards: int) -> list[tuple[int, int]]:
     """The rows of each shard, first and one behind the last: consecutive, sizes differ by at most one."""
     size, larger = divmod(n_rows, n_shards)
     starts = [shard * size + min(shard, larger) for shard in range(n_shards + 1)]
-    return list(zip(starts[:-1], starts[1:], strict=True))
+    return list(pairwise(starts))
 
 
 def assign(n_shards: int, n_workers: int) -> list[range]:
@@ -55,7 +56,7 @@ def nodes(first: int, last: int, n_leaves: int) -> list[Node]:
 
 
 def sum_node(parts: Mapping[Node, Value], first: int, last: int) -> Value:
-    """The sum over the leaves `first` to `last`, from the sums of nodes that cover them: only the tree decides the order."""
+    """The sum over the leaves `first` to `last`, from the sums of nodes that cover them, in the order of the tree."""
     if (first, last) in parts:
         return parts[first, last]
     half = middle(first, last)

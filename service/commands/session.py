@@ -2,17 +2,22 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from service.client import Client
-from service.connection import Answer
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from service.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+PLAIN_WIDTH = 160
+"""Columns of what is piped into another program."""
 PANEL = "Which service, and how to answer"
 
 
@@ -28,12 +33,21 @@ class Session:
     token: str | None = None
     json: bool = False
 
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """A client of the service that was asked for."""
+        from service.client import Client  # noqa: PLC0415 - quick --help
+
         url = self.url or os.environ.get("GRADSUM_URL") or DEFAULT_URL
         return Client(url, self.token or os.environ.get("GRADSUM_TOKEN") or None)
 
-    def show(self, answer: Answer, render: Callable[[Answer], object]) -> None:
+    def console(self, *, stderr: bool = False) -> "Console":
+        """A terminal to write on; as wide as it needs where it is none."""
+        from rich.console import Console  # noqa: PLC0415 - quick --help
+
+        terminal = (sys.stderr if stderr else sys.stdout).isatty()
+        return Console(stderr=stderr, highlight=False, width=None if terminal else PLAIN_WIDTH)
+
+    def show(self, answer: dict[str, Any], render: Callable[[dict[str, Any]], object]) -> None:
         """Print the API's answer as it is (--json), or `render` it for people."""
         if self.json:
             show_json(answer)

@@ -23,7 +23,6 @@ from service.store.models import Model
 from service.store.pages import UnknownCursorError
 from service.strict_route import StrictRoute
 from service.views import View, model_view, page_view, prediction_view
-from workers.errors import DataError
 from workers.model import Model as TrainedModel
 from workers.model import columns_from_rows, predict
 
@@ -107,6 +106,6 @@ def _no_such_model(name: str) -> NotFoundError:
 def _load(context: Context, row: Model) -> TrainedModel:
     try:
         return context.load_model(context.settings.storage / row.directory)
-    except (DataError, OSError) as error:
+    except Exception as error:  # a damaged file can raise anything
         message = f"The files of model '{row.name}' version {row.version} can't be read from the storage."
         raise UnavailableError(message, code="model_unreadable") from error

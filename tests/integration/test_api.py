@@ -1,7 +1,15 @@
+import contextlib
 import hashlib
 import io
 import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -11,7 +19,9 @@ import numpy as np
 import pytest
 
 from service.paths import columns_directory, model_directory, upload_path
+from service.settings import Settings
 from service.store import components, datasets, jobs, metrics, models
+from service.store.database import migrate
 from tests.integration.conftest import Api
 from workers import model as trained_models
 from workers.initialization import initial_parameters
@@ -326,3 +336,85 @@ def test_every_answer_carries_its_request_id(api: Api) -> None:
     fine, wrong = api.http.get("/healthz"), api.http.get("/nothing")
     assert fine.headers["X-Request-ID"] != wrong.headers["X-Request-ID"]
     assert wrong.json()["request_id"] == wrong.headers["X-Request-ID"]
+
+
+@pytest.mark.usefixtures("flowers")
+def test_an_error_that_nobody_foresaw_is_logged_once_and_told_without_its_trace(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = submitted(api, {"dataset": "flowers", "target": "kind"})["id"]
+    with record(api) as connection:
+        connection.execute("INSERT INTO metric_chunks VALUES (?, 1, 2, '', x'00')", (job_id,))
+    answer = api.http.get(f"/v1/jobs/{job_id}/metrics")
+    assert answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "zlib" not in answer.text
+    logged = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert len(logged) == 1
+    assert answer.json()["request_id"] in logged[0]
+
+
+@pytest.mark.usefixtures("flowers")
+def test_a_database_that_stays_locked_is_a_503_that_says_when_to_try_again(api: Api) -> None:
+    with record(api) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        answer = api.http.post("/v1/jobs", json={"dataset": "flowers", "target": "kind"}, timeout=30)
+        ready = api.http.get("/readyz", timeout=30)
+        alive = api.http.get("/healthz")
+    assert (answer.status_code, answer.json()["type"]) == (HTTPStatus.SERVICE_UNAVAILABLE, "/problems/database")
+    assert answer.headers["Retry-After"]
+    assert ready.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert alive.status_code == HTTPStatus.OK
+
+
+@pytest.mark.usefixtures("flowers")
+def test_a_model_whose_files_are_damaged_is_never_served(api: Api) -> None:
+    job = trained(api, "damaged")
+    weights = api.settings.storage / "jobs" / job["id"] / "attempts" / "2" / "model" / "weights.npz"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-200] ^= 1
+    weights.write_bytes(damaged)
+    answer = api.http.post("/v1/models/damaged/predict", json={"rows": [[1, "red"]]})
+    assert (answer.status_code, answer.json()["type"]) == (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "/problems/model_unreadable",
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_ends_cleanly_when_it_is_told_to(
+    tmp_path: Path, free_port: Callable[[], int], number: signal.Signals
+) -> None:
+    settings = Settings(data_dir=tmp_path, port=free_port())
+    migrate(settings.database_url)
+    command = [sys.executable, "-c", "from service import api, settings; api.run(settings.load_settings())"]
+    environment = {**os.environ, **settings.environment()}
+    with (
+        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process,
+        httpx2.Client(base_url=settings.api_url, trust_env=False) as http,
+    ):
+        until_it_answers(http)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert "api_stopped" in errors
+    assert "Traceback" not in errors
+
+
+def until_it_answers(http: httpx2.Client) -> None:
+    for _ in range(300):
+        try:
+            http.get("/healthz")
+        except httpx2.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the API did not come up")
+
+
+@contextlib.contextmanager
+def record(api: Api) -> Iterator[sqlite3.Connection]:
+    """The record, beside the API's own connections."""
+    connection = sqlite3.connect(api.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
+    yield connection
+    connection.close()

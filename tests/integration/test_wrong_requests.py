@@ -203,7 +203,7 @@ SPECS = [
     ),
 ]
 UPLOADS = [
-    row._replace(path="/v1/datasets")
+    row._replace(path=row.path if row.path != "/v1/jobs" else "/v1/datasets")
     for row in [
         Row(
             "text in a numeric column",
@@ -273,12 +273,9 @@ UPLOADS = [
             "body_too_large",
             ("200,000 bytes",),
         ),
-        Row("a dry run, which there is not", csv("a\n1\n"), 422, "unknown_field", ("dry_run",))._replace(
-            path="?dry_run=true"
-        ),
+        Row("a dry run", csv("a\n1\n"), 422, "unknown_field", ("dry_run",), "/v1/datasets?dry_run=true"),
     ]
 ]
-UPLOADS[-1] = UPLOADS[-1]._replace(path="/v1/datasets?dry_run=true")
 PLACES = [
     Row("an unknown path", {}, 404, "not_found", ("/v1/nothing",), "/v1/nothing", "GET"),
     Row("pause, which there is not", {}, 404, "not_found", ("pause",), "/v1/jobs/{queued}/pause"),

@@ -1,0 +1,114 @@
+"""`gradsum dataset …`: add, list, show, rm."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.commands.session import ServiceCommand, Session, session
+
+if TYPE_CHECKING:
+    from service.client import Client
+
+app = typer.Typer(no_args_is_help=True, help="Data: upload files, see what was understood of them.")
+
+POLL_SECONDS = 0.2
+
+Reference = Annotated[str, typer.Argument(metavar="DATASET", help="An id (ds_…), a name, or a version of it: name@3")]
+
+
+@app.command(cls=ServiceCommand)
+def add(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file with a header")],
+    name: Annotated[str | None, typer.Option(help="Its name (default: the file's, without its ending)")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="How to read it, e.g. delimiter=';' (repeatable)")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is read and show its columns")] = True,  # noqa: FBT002
+) -> None:
+    """Upload a file as a dataset. The same name again makes a new version.
+
+    Options are those of the API: delimiter, decimal, header, missing_markers, types. For example:
+
+      gradsum dataset add deploy/examples/digits/digits.csv --name digits
+
+      gradsum dataset add people.csv --option delimiter=';' --option types.postcode=category
+    """
+    from service.commands.job_files import read_options  # noqa: PLC0415 - quick --help
+    from service.rendering import show_dataset  # noqa: PLC0415
+
+    asked = session(context)
+    options = read_options(option or [])
+    with asked.client() as client:
+        dataset = _upload(asked, client, file, name, options)
+        while wait and dataset["status"] == "preparing":
+            time.sleep(POLL_SECONDS)
+            dataset = client.dataset(dataset["id"])
+    asked.show(dataset, lambda found: show_dataset(asked.console(), found))
+    raise typer.Exit(1 if dataset["status"] == "failed" else 0)
+
+
+@app.command("list", cls=ServiceCommand)
+def list_datasets(
+    context: typer.Context,
+    status: Annotated[str | None, typer.Option(help="Only datasets of this status")] = None,
+    name: Annotated[str | None, typer.Option(help="Only versions of this name")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many")] = 20,
+    after: Annotated[str | None, typer.Option(help="Go on after this id")] = None,
+) -> None:
+    """List datasets, newest first."""
+    from service.rendering import moment, show_list, status_text  # noqa: PLC0415 - quick --help
+
+    columns = {
+        "dataset": lambda dataset: f"{dataset['name']}@{dataset['version']}",
+        "id": lambda dataset: dataset["id"],
+        "status": lambda dataset: status_text(dataset["status"]),
+        "rows": lambda dataset: dataset["rows"],
+        "columns": lambda dataset: None if dataset["columns"] is None else len(dataset["columns"]),
+        "created": lambda dataset: moment(dataset["created_at"]),
+    }
+    asked = session(context)
+    with asked.client() as client:
+        page = client.datasets(status=status, name=name, limit=limit, after=after)
+    if_empty = "No datasets. Add one: gradsum dataset add FILE"
+    asked.show(page, lambda found: show_list(asked.console(), found, columns, if_empty))
+
+
+@app.command(cls=ServiceCommand)
+def show(context: typer.Context, dataset: Reference) -> None:
+    """Show a dataset and its columns."""
+    from service.rendering import show_dataset  # noqa: PLC0415 - quick --help
+
+    asked = session(context)
+    with asked.client() as client:
+        found = client.find_dataset(dataset)
+    asked.show(found, lambda answer: show_dataset(asked.console(), answer))
+
+
+@app.command(cls=ServiceCommand)
+def rm(context: typer.Context, dataset: Reference) -> None:
+    """Delete a dataset that no job needs."""
+    asked = session(context)
+    with asked.client() as client:
+        found = client.find_dataset(dataset)
+        answer = client.delete_dataset(found["id"])
+    asked.show(answer, lambda _answer: typer.echo(f"{found['name']}@{found['version']} deleted"))
+
+
+def _upload(asked: Session, client: "Client", file: Path, name: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """The dataset as the API answers; a bar shows the way of a large file."""
+    from rich.progress import Progress  # noqa: PLC0415 - quick --help
+
+    from service.commands.job_files import cannot_read  # noqa: PLC0415
+
+    try:
+        size = file.stat().st_size
+        if file.is_dir():
+            raise IsADirectoryError(0, "it is a directory")
+        with Progress(console=asked.console(stderr=True), transient=True) as bar:
+            task = bar.add_task(f"uploading {file.name}", total=size)
+            return client.add_dataset(file, name, options, lambda sent: bar.update(task, completed=sent))
+    except OSError as error:
+        raise cannot_read(str(file), error) from None

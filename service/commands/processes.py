@@ -1,0 +1,115 @@
+"""`gradsum serve` and the processes it runs: api, dispatcher, tracker; and migrate."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.commands.session import CommandError
+
+if TYPE_CHECKING:
+    from service.logs import Log
+    from service.settings import Settings
+    from service.store.database import Database
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIRECTORY", help="Where everything is kept (GRADSUM_DATA_DIR)")
+]
+Host = Annotated[str | None, typer.Option("--host", help="The address to listen on (GRADSUM_HOST)")]
+Port = Annotated[int | None, typer.Option("--port", help="The API's port (GRADSUM_PORT)")]
+
+PANEL = "Processes"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command(rich_help_panel=PANEL)(serve)
+    for process in (api, dispatcher, tracker, migrate):
+        app.command(rich_help_panel=PANEL)(process)
+
+
+def serve(data_dir: DataDir = None, host: Host = None, port: Port = None) -> None:
+    """Run the whole service on this machine, in the foreground: API, Ray, dispatcher, tracker, MLflow.
+
+    Example: gradsum serve --data-dir ~/gradsum --port 8080
+    """
+    from service.serve import serve as run  # noqa: PLC0415 - quick --help
+
+    raise typer.Exit(run(_settings(data_dir, host, port)))
+
+
+def api(data_dir: DataDir = None, host: Host = None, port: Port = None) -> None:
+    """Run the HTTP API alone."""
+    from service.api import run  # noqa: PLC0415 - quick --help
+
+    raise typer.Exit(run(_settings(data_dir, host, port)))
+
+
+def dispatcher(data_dir: DataDir = None) -> None:
+    """Run the dispatcher alone: it turns jobs into training on the Ray cluster."""
+    from service.dispatcher import Dispatcher  # noqa: PLC0415 - quick --help
+
+    owner = os.environ.get("GRADSUM_DISPATCHER_NAME") or f"{socket.gethostname()}:{os.getpid()}"
+    with _process("dispatcher", data_dir) as (settings, database, log, stopping):
+        Dispatcher(database, settings, log, owner).run(stopping)
+
+
+def tracker(data_dir: DataDir = None) -> None:
+    """Run the tracker alone: it copies what is recorded to MLflow."""
+    from service.tracker import run  # noqa: PLC0415 - quick --help
+
+    with _process("tracker", data_dir) as (settings, database, _log, stopping):
+        run(settings, database, stopping)
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to this version's schema."""
+    from service.store.database import DatabaseUnavailableError  # noqa: PLC0415 - quick --help
+    from service.store.database import migrate as bring  # noqa: PLC0415
+
+    try:
+        bring(_settings(data_dir).database_url)
+    except (DatabaseUnavailableError, OSError) as error:
+        raise CommandError(f"The database can't be used ({error}). Check GRADSUM_DATABASE_URL.") from None
+    typer.echo("The database has this version's schema.", err=True)
+
+
+@contextlib.contextmanager
+def _process(name: str, data_dir: Path | None) -> Iterator[tuple["Settings", "Database", "Log", Callable[[], bool]]]:
+    """What a process needs; SIGTERM and SIGINT ask it to stop, and its crash is logged with its trace."""
+    from service import logs  # noqa: PLC0415 - quick --help
+    from service.store.database import Database  # noqa: PLC0415
+
+    settings = _settings(data_dir)
+    stopping = _stop_on_signals()
+    log = logs.logger(name)
+    database = Database(settings.database_url)
+    log.info("process_started")
+    try:
+        yield settings, database, log, stopping
+        log.info("process_stopped")
+    except Exception:
+        log.exception("process_crashed")
+        raise typer.Exit(1) from None
+    finally:
+        database.close()
+
+
+def _settings(data_dir: Path | None, host: str | None = None, port: int | None = None) -> "Settings":
+    from service.settings import load_settings  # noqa: PLC0415 - quick --help
+
+    return load_settings(data_dir=data_dir, host=host, port=port)
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT has come."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop.is_set

@@ -1,0 +1,154 @@
+"""The service that `make demo` starts and stops: `gradsum serve` as a child of its own session."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from service.client import Client
+from service.connection import ClientError
+from service.settings import Settings, load_settings
+
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+N_LAST_LINES = 15
+
+
+class DemoError(Exception):
+    """Why the demo can't go on."""
+
+
+class DemoService:
+    """Starts `gradsum serve`, with its output in `logs/serve.log`; however the block ends, it is stopped after it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = settings.data_dir / "logs" / "serve.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        _refuse_if_served(self._settings.data_dir)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "service.cli", "serve"],
+                env={**os.environ, **self._settings.environment()},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us; we stop it in order
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+    def wait_until_ready(self) -> None:
+        """Return once jobs can run and be recorded; DemoError where it does not come to that."""
+        deadline = time.monotonic() + START_SECONDS
+        with Client(self._settings.api_url) as client:
+            while not _answers(client):
+                self.check()
+                if time.monotonic() > deadline:
+                    raise DemoError(f"The service was not ready after {START_SECONDS:.0f} s.\n{self.last_lines()}")
+                time.sleep(0.1)
+
+    def check(self) -> None:
+        """DemoError if the service has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            raise DemoError(f"The service ended (exit code {self._process.returncode}).\n{self.last_lines()}")
+
+    def last_lines(self, name: str = "serve") -> str:
+        """The end of a log of the service, and where it lies."""
+        log = self._log.with_name(f"{name}.log")
+        try:
+            lines = log.read_text(errors="replace").splitlines()[-N_LAST_LINES:]
+        except OSError:
+            lines = []
+        return "\n".join([*(f"  {line}" for line in lines), f"All of it: {log}"])
+
+    def stop(self) -> None:
+        """Ask it to stop, wait, and end its whole session if it does not."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with _deaf_to_interrupts():
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def free_settings(settings: Settings, say: Callable[[str], None]) -> Settings:
+    """The settings, with free ports instead of those that are taken; `say` is told which."""
+    found = {"port": settings.port, "mlflow_port": settings.mlflow_port}
+    for name, host in (("port", settings.host), ("mlflow_port", "127.0.0.1")):
+        if _is_taken(host, found[name]):
+            free = _free_port(host)
+            say(f"Port {found[name]} is taken; the demo's {'API' if name == 'port' else 'MLflow'} uses {free}.")
+            found[name] = free
+    return load_settings(**found)
+
+
+def _answers(client: Client) -> bool:
+    """Whether the API, the dispatcher's cluster and MLflow are all there."""
+    try:
+        parts = client.ready()
+    except ClientError:
+        return False
+    return parts.get("status") == "ok"
+
+
+def _refuse_if_served(data_dir: Path) -> None:
+    lock = data_dir / "serve.lock"
+    if not lock.exists():
+        return
+    with lock.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = file.read().strip() or "another one"
+            message = f"A Gradsum already serves {data_dir} (process {holder}). Stop it, or set GRADSUM_DATA_DIR."
+            raise DemoError(message) from None
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl-C has nothing to hasten while the service stops; a second one must not leave it running."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,113 @@
+"""Pictures of a job. Drawn on matplotlib's own canvas for files: no window, no state that is shared."""
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+TRAINING, VALIDATION, SCORE = "#1f4e9c", "#d9652b", "#2f8f5b"
+INK, FAINT = "#333333", "#dddddd"
+LOGARITHMIC_RATIO = 8
+"""Losses that fall by this factor or more are shown on a logarithmic scale."""
+SMALL, LARGE = 1e-3, 1e4
+"""Losses outside these are labelled with a power of ten."""
+
+
+class Curve(NamedTuple):
+    """What is drawn: a list of numbers for each series, None where an epoch has none."""
+
+    epochs: Sequence[int]
+    loss: Sequence[float | None]
+    validation_loss: Sequence[float | None]
+    score: Sequence[float | None]
+    score_name: str
+    """`validation accuracy` or `validation R²`"""
+    best_epoch: int | None
+
+
+def loss_curve(curve: Curve, title: str) -> bytes:
+    """A PNG of training and validation loss by epoch, with the score on a second axis where there is one."""
+    figure = Figure(figsize=(8, 4.5), dpi=144, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    lines = _draw_losses(axes, curve)
+    _style(axes, title)
+    if any(value is not None for value in curve.score):
+        lines.append(_draw_score(axes, curve))
+    if lines:
+        axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=10)
+    image = io.BytesIO()
+    figure.savefig(image, format="png")
+    return image.getvalue()
+
+
+def _draw_losses(axes: Axes, curve: Curve) -> list[Line2D]:
+    """The two losses, and a dot at the best epoch of the one that is judged."""
+    lines = []
+    series = [("training loss", curve.loss, TRAINING), ("validation loss", curve.validation_loss, VALIDATION)]
+    for name, values, color in series:
+        epochs, numbers = _present(curve.epochs, values)
+        if epochs:
+            marker = "o" if len(epochs) == 1 else None
+            lines += axes.plot(epochs, numbers, color=color, linewidth=1.8, label=name, marker=marker)
+    if lines and curve.best_epoch is not None:
+        where = dict(zip(lines[-1].get_xdata(), lines[-1].get_ydata(), strict=True))
+        if curve.best_epoch in where:
+            dot = {"color": lines[-1].get_color(), "markersize": 6, "zorder": 5, "label": f"best: epoch {curve.best_epoch}"}
+            lines += axes.plot([curve.best_epoch], [where[curve.best_epoch]], "o", linestyle="none", **dot)
+    if _is_logarithmic([*curve.loss, *curve.validation_loss]):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(_number))
+        axes.yaxis.set_minor_formatter(FuncFormatter(_few_numbers))
+    return lines
+
+
+def _draw_score(axes: Axes, curve: Curve) -> Line2D:
+    right = axes.twinx()
+    epochs, numbers = _present(curve.epochs, curve.score)
+    (line,) = right.plot(epochs, numbers, color=SCORE, linewidth=1.4, linestyle=(0, (4, 1.5)), label=curve.score_name)
+    lowest, highest = min(numbers), max(numbers)
+    right.set_ylim(min(max(lowest, 0.0) if highest > 0 else lowest, 0.9), 1.0)
+    right.set_ylabel(curve.score_name, color=SCORE, fontsize=10)
+    right.tick_params(axis="y", colors=SCORE, length=0, labelsize=9)
+    for side in ("top", "left", "right", "bottom"):
+        right.spines[side].set_visible(False)
+    return line
+
+
+def _style(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=12, color=INK, fontweight="bold", pad=10, parse_math=False)
+    axes.set_xlabel("epoch", fontsize=10, color=INK)
+    axes.set_ylabel("loss", fontsize=10, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.margins(x=0.01)
+    axes.grid(visible=True, which="major", color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", length=0, colors=INK, labelsize=9)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+
+
+def _present(epochs: Sequence[int], values: Sequence[float | None]) -> tuple[list[int], list[float]]:
+    pairs = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
+    return [epoch for epoch, _ in pairs], [value for _, value in pairs]
+
+
+def _is_logarithmic(losses: Iterable[float | None]) -> bool:
+    numbers = [loss for loss in losses if loss is not None]
+    return bool(numbers) and min(numbers) > 0 and max(numbers) >= LOGARITHMIC_RATIO * min(numbers)
+
+
+def _number(value: float, _place: int | None) -> str:
+    return f"{value:g}" if SMALL <= value < LARGE else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def _few_numbers(value: float, place: int | None) -> str:
+    """Labels 2 and 5 between the powers of ten."""
+    return _number(value, place) if f"{value:e}"[0] in "25" else ""

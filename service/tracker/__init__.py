@@ -1,0 +1,38 @@
+"""The tracker: copies what is committed in SQL to MLflow. The only part of Gradsum that knows MLflow.
+
+Jobs never wait for it: a cursor in SQL says how far MLflow is told, and moves only after MLflow has answered. So every
+step can be repeated, in any outage and after any crash.
+"""
+
+import os
+from typing import Protocol
+
+from service.settings import Settings
+from service.store.database import Database
+
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    "MPLBACKEND": "Agg",
+}
+"""MLflow's client would repeat a request for minutes; here the loop repeats, so a request gets one chance."""
+
+
+class Stop(Protocol):
+    """What `threading.Event` does of what is needed here."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep at most `timeout` seconds, less where asked to stop."""
+
+
+def run(settings: Settings, database: Database, stop: Stop) -> None:
+    """Keep MLflow up to date until `stop` is set. MLflow and matplotlib (2.4 s) are imported here, once."""
+    os.environ.update(ENVIRONMENT)
+    from service.tracker.loop import Tracker  # noqa: PLC0415 - only the tracker's process pays for MLflow, and after its settings
+
+    Tracker(settings, database).run(stop)

@@ -1,0 +1,73 @@
+"""The files of a run: every epoch as a table, the spec, the weights, a picture of the loss."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from service.paths import model_directory
+from service.plots import Curve, loss_curve
+from service.store.database import Database
+from service.store.jobs import Job
+from service.tracker.series import all_chunks, shown
+
+DRAWN_POINTS = 4000
+
+
+def write_files(directory: Path, storage: Path, database: Database, job: Job) -> None:
+    """Put everything that a final job leaves in its run into `directory`, under the names of the contract."""
+    text = json.dumps(job.spec, indent=1, ensure_ascii=False, allow_nan=False)
+    (directory / "spec.json").write_text(text + "\n", encoding="utf-8")
+    names = _names(database, job.id)
+    if names:
+        _write_table(directory / "loss_curve.csv", database, job.id, names)
+        (directory / "plots").mkdir()
+        picture = loss_curve(_curve(database, job), job.name or job.id)
+        (directory / "plots" / "loss.png").write_bytes(picture)
+    if job.result is not None:
+        (directory / "weights").mkdir()
+        end = directory / "weights" / f"epoch-{epoch_of_weights(job):06d}.npz"
+        end.symlink_to(model_directory(storage, job).absolute() / "weights.npz")
+
+
+def epoch_of_weights(job: Job) -> int:
+    """The epoch that the kept weights left: the best one under early stopping, else the last."""
+    result = job.result or {}
+    stops_early = job.spec["training"].get("early_stopping") not in (None, "auto")
+    return int(result["best_epoch"] if stops_early else result["epochs"])
+
+
+def _names(database: Database, job_id: str) -> list[str]:
+    """The names of all figures, in the order of their first appearance."""
+    return list(dict.fromkeys(name for chunk in all_chunks(database, job_id) for name in chunk.columns))
+
+
+def _write_table(path: Path, database: Database, job_id: str, names: list[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([shown(name) for name in names])
+        for chunk in all_chunks(database, job_id):
+            nothing = [None] * (chunk.last_epoch - chunk.first_epoch + 1)
+            table.writerows(zip(*(chunk.columns.get(name, nothing) for name in names), strict=True))
+
+
+def _curve(database: Database, job: Job) -> Curve:
+    """At most about `DRAWN_POINTS` epochs, evenly spread, with the first, the last and the best."""
+    last = max(chunk.last_epoch for chunk in all_chunks(database, job.id))
+    best = (job.result or {}).get("best_epoch")
+    every = -(-last // DRAWN_POINTS)
+    rows: list[dict[str, Any]] = []
+    for chunk in all_chunks(database, job.id):
+        for place, epoch in enumerate(range(chunk.first_epoch, chunk.last_epoch + 1)):
+            if epoch % every == 0 or epoch in {1, last, best}:
+                rows.append({name: values[place] for name, values in chunk.columns.items()})
+    score = "validation_r2" if any(row.get("validation_r2") is not None for row in rows) else "validation_accuracy"
+    series = {name: [row.get(name) for row in rows] for name in ("loss", "validation_loss", score)}
+    return Curve(
+        epochs=[row["epoch"] for row in rows],
+        loss=series["loss"],
+        validation_loss=series["validation_loss"],
+        score=series[score],
+        score_name="validation R²" if score == "validation_r2" else "validation accuracy",
+        best_epoch=best,
+    )

@@ -1,0 +1,158 @@
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.ingest import ingest_csv
+from workers.errors import DataError
+from workers.matrix import MatrixRequest, build, matrix_key, open_matrix, request_from_json
+
+DIGITS = Path("deploy/examples/digits/digits.csv")
+HASH_SPLIT = {"validation": 0.1, "test": 0.0, "by": "hash", "column": None, "salt": ""}
+ROW_SPLIT = {"validation": 0.25, "test": 0.25, "by": "row", "column": None, "salt": ""}
+
+
+def dataset(tmp_path: Path, content: str) -> Path:
+    (tmp_path / "upload").write_text(content)
+    ingest_csv(tmp_path / "upload", {}, tmp_path / "dataset", {"columns": 1000})
+    return tmp_path / "dataset"
+
+
+def request(target: str = "y", *features: str, **changes: Any) -> MatrixRequest:  # noqa: ANN401 - any field
+    plain = MatrixRequest(
+        (target,), "classification", features or ("x",), ROW_SPLIT, standardize=False, dtype="float32"
+    )
+    return plain._replace(**changes)
+
+
+def refused(tmp_path: Path, content: str, wanted: MatrixRequest) -> tuple[str, str, str]:
+    with pytest.raises(DataError) as caught:
+        build(dataset(tmp_path, content), wanted, tmp_path / "matrix")
+    assert not (tmp_path / "matrix").exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    return caught.value.code, caught.value.errors[0].field, caught.value.message
+
+
+def test_the_digits_are_standardised_over_training_rows(tmp_path: Path) -> None:
+    columns = ingest_csv(DIGITS, {}, tmp_path / "dataset", {"columns": 1000})["columns"]
+    features = tuple(column["name"] for column in columns[:-1])
+    wanted = request("digit", *features, split=HASH_SPLIT, standardize=True, dtype="float64")
+    meta = build(tmp_path / "dataset", wanted, tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    assert (meta["training_rows"] + meta["validation_rows"], meta["test_rows"], matrix.n_inputs) == (1797, 0, 64)
+    assert 140 < meta["validation_rows"] < 220
+    assert (matrix.classes, matrix.y.dtype, matrix.X.flags.writeable) == (tuple(range(10)), np.int32, False)
+    training = matrix.X[: matrix.training_rows]
+    assert np.abs(training.mean(axis=0)).max() < 1e-12
+    assert set(training.std(axis=0).round(12)) == {0.0, 1.0}
+    assert [warning.split("'")[1] for warning in matrix.warnings] == ["pixel_0_0", "pixel_4_0", "pixel_4_7"]
+
+
+def test_rows_are_training_then_validation_then_test(tmp_path: Path) -> None:
+    directory = dataset(tmp_path, "x,y\n" + "".join(f"{row},{row % 2}\n" for row in range(8)))
+    meta = build(directory, request(), tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    assert matrix.X[:, 0].tolist() == list(range(8))
+    assert (matrix.training_rows, matrix.validation_rows, matrix.test_rows) == (4, 2, 2)
+    assert matrix.X.flags.c_contiguous
+    assert meta["arrays"]["X"] == {
+        "sha256": hashlib.sha256((tmp_path / "matrix/X.npy").read_bytes()).hexdigest(),
+        "bytes": (tmp_path / "matrix/X.npy").stat().st_size,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (["b", "a", "c", "a"], ("a", "b", "c")),
+        (["10", "2", "2", "-1"], (-1, 2, 10)),
+        (["1.5", "0", "0", "1.5"], (0.0, 1.5)),
+        (["true", "false", "true", "false"], ("false", "true")),
+    ],
+)
+def test_classes_are_those_of_the_whole_column_in_order(tmp_path: Path, values: list[str], classes: tuple[Any]) -> None:
+    directory = dataset(tmp_path, "x,y\n" + "".join(f"{row},{value}\n" for row, value in enumerate(values)))
+    build(directory, request(), tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    assert matrix.classes == classes
+    assert [type(value) for value in matrix.classes or ()] == [type(value) for value in classes]
+    assert [str(classes[place]) for place in matrix.y] == [str(type(classes[0])(value)) for value in values]
+
+
+def test_a_regression_may_have_several_targets(tmp_path: Path) -> None:
+    directory = dataset(tmp_path, "x,y,z\n1,2,3\n4,5,6\n7,8,9\n0,0,1\n")
+    build(directory, request(targets=("y", "z"), task="regression"), tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    assert (matrix.classes, matrix.y.dtype) == (None, np.float32)
+    assert matrix.y.tolist() == [[2, 3], [5, 6], [8, 9], [0, 1]]
+
+
+def test_categories_become_inputs(tmp_path: Path) -> None:
+    directory = dataset(tmp_path, "x,y\nred,0\nblue,1\nred,1\nblue,0\ngreen,0\nred,1\nblue,1\nred,0\n")
+    build(directory, request(), tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    assert matrix.X.tolist()[:5] == [[0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]]
+
+
+def test_a_split_by_a_column_keeps_its_equal_values_together(tmp_path: Path) -> None:
+    lines = "".join(f"{row},{row % 2},p{row % 20}\n" for row in range(200))
+    split = HASH_SPLIT | {"column": "person", "validation": 0.3}
+    build(dataset(tmp_path, f"x,y,person\n{lines}"), request(split=split), tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    training, validation = ({int(x) % 20 for x in rows[:, 0]} for rows in np.split(matrix.X, [matrix.training_rows]))
+    assert training
+    assert validation
+    assert not training & validation
+
+
+def test_a_second_build_changes_nothing(tmp_path: Path) -> None:
+    directory = dataset(tmp_path, "x,y\n1,0\n2,1\n3,0\n4,1\n")
+    first = build(directory, request(), tmp_path / "matrix")
+    before = (tmp_path / "matrix/X.npy").stat().st_mtime_ns
+    assert build(directory, request(), tmp_path / "matrix") == first
+    assert (tmp_path / "matrix/X.npy").stat().st_mtime_ns == before
+
+
+def test_the_key_follows_dataset_and_request() -> None:
+    wanted = request()
+    others = [request("z"), request(dtype="float64"), request(split=HASH_SPLIT), request("y", "x", "z")]
+    assert len({matrix_key("k", wanted), matrix_key("l", wanted), *(matrix_key("k", other) for other in others)}) == 6
+    saved = {**wanted._asdict(), "targets": ["y"], "features": ["x"]}
+    assert matrix_key("k", request_from_json(saved)) == matrix_key("k", wanted)
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "expected"),
+    [
+        (
+            "x,y\n1,0\n2,1\n,1\n4,0\n",
+            request(),
+            ("missing_values", "features", "'x' has no value in 1 of 4 rows, first in row 4"),
+        ),
+        ("x,y\n1,0\n2,\n3,1\n4,0\n", request(), ("missing_values", "target", "first in row 3")),
+        ("x,y\n1,0\n2,0\n3,0\n4,0\n", request(), ("one_class", "target", "one value only (0)")),
+        ("x,y\n1,0\n2,1\n3,0\n4,0\n", request("z"), ("column_not_found", "target", "no column 'z'")),
+        ("x,y\n1,0\n2,1\n3,0\n4,0\n", request("y", "z"), ("column_not_found", "features", "no column 'z'")),
+        ("x,y\n1,0\n2,1\n3,0\n4,0\n", request("y", "y"), ("target_is_feature", "features", "'y'")),
+        ("x,y\n1,0\n2,1\n3,0\n4,0\n", request(features=()), ("no_features", "features", "No column")),
+        ("x,y\n1,a\n2,b\n3,a\n4,b\n", request(task="regression"), ("target_not_numeric", "target", "'y' is text")),
+        (
+            "x,y\n1,0\n2,1\n3,0\n4,0\n",
+            request(targets=("x", "y"), features=("x",)),
+            ("target_is_feature", "features", "'x'"),
+        ),
+        ("x,y\n1e300,0\n2,1\n3,0\n4,0\n", request(), ("nonfinite_values", "features", "too large for float32")),
+        ("x,y\n1,1e300\n2,1\n3,0\n4,0\n", request(task="regression"), ("nonfinite_values", "target", "'y' has 1")),
+        ("x,y\n1,0\n2,1\n", request(split=ROW_SPLIT | {"test": 0.01}), ("split_draws_no_row", "split.test", "2 rows")),
+        ("x,y\n1,0\n2,1\n", request(split=HASH_SPLIT | {"column": "p"}), ("column_not_found", "split.column", "'p'")),
+        ("x,y\n" + "".join(f"a{n},{n % 2}\n" for n in range(1001)), request(), ("text_feature", "features", "'x'")),
+    ],
+)
+def test_what_can_not_be_trained_on_is_named(
+    tmp_path: Path, content: str, wanted: MatrixRequest, expected: tuple[str, str, str]
+) -> None:
+    code, field, message = refused(tmp_path, content, wanted)
+    assert (code, field) == expected[:2]
+    assert expected[2] in message

@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pytest
+
+from workers.errors import DataError
+from workers.preprocessing import (
+    CategoryFeature,
+    NumberFeature,
+    Preprocessing,
+    fit,
+    from_json,
+    known_codes,
+    text_codes,
+    to_json,
+    transform,
+)
+
+COLORS = ("blue", "green", "red")
+
+
+def test_statistics_come_from_training_rows_only() -> None:
+    column = np.array([1.0, 2.0, 4.0, 1000.0])
+    fitted, warnings = fit({"a": column}, {}, np.array([0, 1, 2]), standardize=True)
+    assert fitted.features == (NumberFeature("a", column[:3].mean(), column[:3].std()),)
+    inputs = transform(fitted, {"a": column})
+    assert inputs[:3].mean() == pytest.approx(0, abs=1e-15)
+    assert inputs[:3].std() == pytest.approx(1)
+    assert warnings == []
+
+
+def test_without_standardising_numbers_stay_as_they_are() -> None:
+    fitted, _ = fit({"a": np.array([3.0, 0.1])}, {}, np.array([0, 1]), standardize=False)
+    assert transform(fitted, {"a": np.array([0.1, 7.0])}).tolist() == [[0.1], [7.0]]
+
+
+def test_a_constant_column_stays_and_is_named() -> None:
+    fitted, warnings = fit({"a": np.full(9, 0.1), "b": np.arange(9.0)}, {}, np.arange(9), standardize=True)
+    assert fitted.features[0] == NumberFeature("a", 0.1, 1.0)
+    assert transform(fitted, {"a": np.array([0.1, 1.1]), "b": np.zeros(2)})[:, 0].tolist() == [0.0, 1.0]
+    assert warnings == ["Column 'a' has the same value in all training rows: the model can't learn from it."]
+
+
+def test_rare_categories_train_the_input_for_unknown() -> None:
+    codes = np.array([2, 2, 0, 1, 1], np.int32)
+    fitted, _ = fit({"color": codes}, {"color": COLORS}, np.arange(5), standardize=True)
+    feature = fitted.features[0]
+    assert feature == CategoryFeature("color", ("green", "red"))
+    assert isinstance(feature, CategoryFeature)
+    inputs = transform(fitted, {"color": known_codes(feature, codes, COLORS)})
+    assert inputs.tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]
+    assert text_codes(feature, ["red", "blue", "violet"]).tolist() == [1, 2, 2]
+
+
+def test_a_category_needs_a_thousandth_of_the_rows() -> None:
+    codes = np.repeat(np.array([0, 1, 2], np.int32), [4996, 4, 5])
+    fitted, _ = fit({"color": codes}, {"color": COLORS}, np.arange(len(codes)), standardize=True)
+    assert fitted.features == (CategoryFeature("color", ("blue",)),)
+    fitted, _ = fit({"color": codes}, {"color": COLORS}, np.arange(5, len(codes)), standardize=True)
+    assert fitted.features == (CategoryFeature("color", ("blue", "red")),)
+
+
+def test_inputs_follow_the_order_of_the_columns() -> None:
+    columns = {"color": np.array([0, 0, 1, 1]), "a": np.arange(4.0)}
+    fitted, _ = fit(columns, {"color": ("blue", "red")}, np.arange(4), standardize=False)
+    assert fitted.n_inputs == 4
+    assert transform(fitted, columns)[3].tolist() == [0, 1, 0, 3]
+
+
+def test_numbers_too_large_to_standardise_are_refused() -> None:
+    with pytest.raises(DataError, match="'a' are too large to be standardised") as caught:
+        fit({"a": np.array([1e308, -1e308, 1e308])}, {}, np.arange(3), standardize=True)
+    assert caught.value.code == "nonfinite_values"
+
+
+def test_json_keeps_every_bit() -> None:
+    fitted = Preprocessing((NumberFeature("a", 0.1 + 0.2, 1 / 3), CategoryFeature("b", ("x", "é"))))
+    assert from_json(json.loads(json.dumps(to_json(fitted)))) == fitted
