@@ -59,8 +59,8 @@ class Cluster:
         raise ValueError(request["do"])
 
     def _reserve(self, job_id: str) -> Message:
-        """An idle driver, which is the job's from now on."""
-        self._collect(wait=not self._idle)
+        """An idle driver, which is the job's from now on, if one is up."""
+        self._collect()
         if not self._idle:
             return {"error": "No driver is ready yet."}
         driver = self._busy[job_id] = self._idle.pop(0)
@@ -83,7 +83,7 @@ class Cluster:
         if asked:
             ray.wait(list(asked.values()), num_returns=len(asked), timeout=CALL_SECONDS)
         answers = {job_id: _result(reference) for job_id, reference in asked.items()}
-        self._collect(wait=False)
+        self._collect()
         return {"jobs": {job_id: answers.get(job_id, {"state": "gone"}) for job_id in jobs}, "slots": _slots()}
 
     def _release(self, job_id: str, *, keep: bool) -> Message:
@@ -103,12 +103,8 @@ class Cluster:
             actor = ray.remote(num_cpus=0, resources={"gradsum": SHARE_OF_NODE})(Driver).remote()
             self._starting.append((actor, actor.describe.remote()))
 
-    def _collect(self, *, wait: bool) -> None:
-        """Take in the drivers that have come up; with `wait`, until there is one."""
-        if not self._starting:
-            return
-        references = [reference for _, reference in self._starting]
-        ray.wait(references, num_returns=1, timeout=CALL_SECONDS if wait else 0)
+    def _collect(self) -> None:
+        """Take in the drivers that have come up."""
         still: list[tuple[Any, Any]] = []
         for actor, reference in self._starting:
             ready, _ = ray.wait([reference], timeout=0)

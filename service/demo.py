@@ -14,7 +14,7 @@ from service.client import Client
 from service.commands.job_files import read_body
 from service.commands.session import PLAIN_WIDTH
 from service.connection import Answer, ClientError
-from service.demo_service import DemoError, DemoService, free_settings
+from service.demo_service import DemoError, DemoService, Interrupts, free_settings
 from service.rendering import duration, figure, predictions_table, printable, show_pairs, show_result
 from service.settings import SettingsError, load_settings
 from service.watching import wait_for_record, watch
@@ -29,10 +29,12 @@ RECORDING_SECONDS = 60.0
 def main() -> int:
     """The exit code: 0 on success, 1 with a sentence on failure, 130 after Ctrl-C."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    interrupts = Interrupts()
     started = time.monotonic()
     try:
         settings = free_settings(load_settings(), lambda text: _say(console, text))
-        with DemoService(settings) as service:
+        with DemoService(settings, interrupts) as service:
+            service.start()
             with console.status("Starting the service: API, Ray, dispatcher, tracker, MLflow …"):
                 service.wait_until_ready()
             _say(console, f"The service is up after {duration(time.monotonic() - started)}: {settings.api_url}/docs")
@@ -76,11 +78,12 @@ def train_and_predict(client: Client, service: DemoService, console: Console) ->
 
 
 def first_epoch(job: Answer) -> str:
-    """How long the job waited before its first epoch, as the record has it."""
-    if job["started_at"] is None:
+    """How long after its submission the job was seen to train."""
+    training = {"running", "succeeded"}
+    seen = next((change["at"] for change in job["transitions"] if change["status"] in training), None)
+    if seen is None:
         return "unknown"
-    created, started = (datetime.fromisoformat(job[name]) for name in ("created_at", "started_at"))
-    return duration((started - created).total_seconds())
+    return duration((datetime.fromisoformat(seen) - datetime.fromisoformat(job["created_at"])).total_seconds())
 
 
 def printable_lines(text: object) -> str:

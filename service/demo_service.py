@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from service.client import Client
@@ -26,19 +26,52 @@ class DemoError(Exception):
     """Why the demo can't go on."""
 
 
+class Interrupts:
+    """SIGINT and SIGTERM as KeyboardInterrupt, but one at most, and not in the midst of starting or stopping."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._came = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside the block signals wait; the first one is raised after it."""
+        came_before, self._held = self._came, True
+        yield
+        self._held = False
+        if self._came and not came_before:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        first, self._came = not self._came, True
+        if first and not self._held:
+            raise KeyboardInterrupt
+
+
 class DemoService:
     """Starts `gradsum serve`, with its output in `logs/serve.log`; however the block ends, it is stopped after it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, interrupts: Interrupts) -> None:
         self._settings = settings
+        self._interrupts = interrupts
         self._log = settings.data_dir / "logs" / "serve.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Start it."""
+        """Itself, not started yet: so a signal can't come between the start and the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start it; DemoError if another service has the data directory."""
         _refuse_if_served(self._settings.data_dir)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as output:
+        with self._log.open("wb") as output, self._interrupts.held():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "service.cli", "serve"],
                 env={**os.environ, **self._settings.environment()},
@@ -47,19 +80,13 @@ class DemoService:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us; we stop it in order
             )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop it."""
-        self.stop()
 
     def wait_until_ready(self) -> None:
-        """Return once jobs can run and be recorded; DemoError where it does not come to that."""
+        """Return once jobs can run; DemoError where it does not come to that."""
+        since = datetime.now(UTC)
         deadline = time.monotonic() + START_SECONDS
         with Client(self._settings.api_url) as client:
-            while not _answers(client):
+            while not _answers(client, since):
                 self.check()
                 if time.monotonic() > deadline:
                     raise DemoError(f"The service was not ready after {START_SECONDS:.0f} s.\n{self.last_lines()}")
@@ -84,7 +111,7 @@ class DemoService:
         process, self._process = self._process, None
         if process is None:
             return
-        with _deaf_to_interrupts():
+        with self._interrupts.held():
             process.terminate()
             try:
                 process.wait(STOP_SECONDS)
@@ -105,13 +132,13 @@ def free_settings(settings: Settings, say: Callable[[str], None]) -> Settings:
     return load_settings(**found)
 
 
-def _answers(client: Client) -> bool:
-    """Whether the API, the dispatcher's cluster and MLflow are all there."""
+def _answers(client: Client, since: datetime) -> bool:
+    """Whether the API is there and the dispatcher has a cluster; reports from before `since` are another service's."""
     try:
-        parts = client.ready()
+        cluster = client.ready()["components"].get("cluster", {})
     except ClientError:
         return False
-    return parts.get("status") == "ok"
+    return cluster.get("status") == "ok" and datetime.fromisoformat(cluster["reported_at"]) > since
 
 
 def _refuse_if_served(data_dir: Path) -> None:
@@ -142,13 +169,3 @@ def _free_port(host: str) -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Ctrl-C has nothing to hasten while the service stops; a second one must not leave it running."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

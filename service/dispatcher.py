@@ -53,6 +53,7 @@ class Dispatcher:
         self._prepare = Child("service.prepare", log)
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._running: dict[str, Running] = {}
+        self._cancelling: set[str] = set()
         self._slots: int | None = None
         self._asking = False
         self._ask_at = 0.0
@@ -128,8 +129,12 @@ class Dispatcher:
 
     def _cancel(self, job: Job) -> None:
         """End the driver, if there is one, and then the job."""
+        if job.id in self._cancelling:
+            return
+        self._cancelling.add(job.id)
 
         def on_answer(_answer: Message | Lost) -> None:
+            self._cancelling.discard(job.id)
             self._running.pop(job.id, None)
             with self._database.write() as connection:
                 jobs.end_attempt(connection, job.id, job.attempt, "cancelled")

@@ -40,7 +40,7 @@ def loss_curve(curve: Curve, title: str) -> bytes:
     if any(value is not None for value in curve.score):
         lines.append(_draw_score(axes, curve))
     if lines:
-        axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=10)
+        axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False, fontsize=9)
     image = io.BytesIO()
     figure.savefig(image, format="png")
     return image.getvalue()
@@ -58,7 +58,12 @@ def _draw_losses(axes: Axes, curve: Curve) -> list[Line2D]:
     if lines and curve.best_epoch is not None:
         where = dict(zip(lines[-1].get_xdata(), lines[-1].get_ydata(), strict=True))
         if curve.best_epoch in where:
-            dot = {"color": lines[-1].get_color(), "markersize": 6, "zorder": 5, "label": f"best: epoch {curve.best_epoch}"}
+            dot = {
+                "color": lines[-1].get_color(),
+                "markersize": 6,
+                "zorder": 5,
+                "label": f"best: epoch {curve.best_epoch}",
+            }
             lines += axes.plot([curve.best_epoch], [where[curve.best_epoch]], "o", linestyle="none", **dot)
     if _is_logarithmic([*curve.loss, *curve.validation_loss]):
         axes.set_yscale("log")
@@ -73,7 +78,7 @@ def _draw_score(axes: Axes, curve: Curve) -> Line2D:
     (line,) = right.plot(epochs, numbers, color=SCORE, linewidth=1.4, linestyle=(0, (4, 1.5)), label=curve.score_name)
     lowest, highest = min(numbers), max(numbers)
     right.set_ylim(min(max(lowest, 0.0) if highest > 0 else lowest, 0.9), 1.0)
-    right.set_ylabel(curve.score_name, color=SCORE, fontsize=10)
+    right.set_ylabel(curve.score_name, color=SCORE, fontsize=9)
     right.tick_params(axis="y", colors=SCORE, length=0, labelsize=9)
     for side in ("top", "left", "right", "bottom"):
         right.spines[side].set_visible(False)
@@ -87,6 +92,7 @@ def _style(axes: Axes, title: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.margins(x=0.01)
     axes.grid(visible=True, which="major", color=FAINT, linewidth=0.8)
+    axes.grid(visible=True, which="minor", axis="y", color=FAINT, linewidth=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", length=0, colors=INK, labelsize=9)
     for side in ("top", "right", "left"):

@@ -1,11 +1,13 @@
 """Data made ready for jobs: datasets read, specs resolved, training matrices built. The work itself is the child's."""
 
+import shutil
 from collections import Counter
 from typing import Any
 
 from service.child import Child, Lost, Message
 from service.facts import facts_of, limits_of
 from service.logs import Log
+from service.paths import columns_directory, upload_path
 from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database
@@ -35,12 +37,13 @@ class Preparation:
 
     def ingest(self, dataset: Dataset) -> None:
         """Have an uploaded file read into column files."""
-        upload = self._settings.storage / "uploads" / dataset.id
+        storage = self._settings.storage
+        upload = upload_path(storage, dataset.id)
         request = {
             "do": "ingest",
             "path": str(upload),
             "options": dataset.options,
-            "destination": str(self._settings.storage / "datasets" / dataset.content_key),
+            "destination": str(columns_directory(storage, dataset.content_key)),
             "limits": {"columns": self._settings.limit_columns},
         }
 
@@ -51,7 +54,10 @@ class Preparation:
                 else:
                     read = answer["ok"]
                     datasets.finish(connection, dataset.id, read["rows"], read["rejected_rows"], read["columns"])
+                wanted = datasets.shares_content(connection, dataset.content_key)
             upload.unlink(missing_ok=True)
+            if not wanted:  # it was deleted while it was read
+                shutil.rmtree(columns_directory(storage, dataset.content_key), ignore_errors=True)
             outcome = "dataset_failed" if "error" in answer else "dataset_ready"
             self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
 
@@ -90,7 +96,7 @@ class Preparation:
         storage = self._settings.storage
         message = {
             "do": "build",
-            "dataset_directory": str(storage / "datasets" / dataset.content_key),
+            "dataset_directory": str(columns_directory(storage, dataset.content_key)),
             "request": request._asdict(),
             "destination": str(storage / "matrices" / key),
         }

@@ -1,7 +1,9 @@
 """What a driver reports, written to the record: figures, workers, state, result and model."""
 
+from pathlib import Path
 from typing import Any
 
+from service.paths import model_directory
 from service.store import jobs, metrics, models
 from service.store.database import Transaction
 from service.store.jobs import Job
@@ -56,13 +58,12 @@ def _end(connection: Transaction, job: Job, report: dict[str, Any], changes: dic
     jobs.move(connection, job, "succeeded", result=result, numerics=result["numerics"], **changes)
     name = job.spec["tracking"]["registered_model"]
     if name is not None:
-        directory = f"jobs/{job.id}/attempts/{job.attempt}/model"
         models.add(
             connection,
             project=job.project,
             actor=job.actor,
             name=name,
             job_id=job.id,
-            directory=directory,
+            directory=str(model_directory(Path(), job)),
             tags=job.tags,
         )

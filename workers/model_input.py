@@ -1,6 +1,7 @@
 """Turns rows of JSON, or a frame's columns, into the columns that a model predicts from, or says what is wrong."""
 
 import math
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -83,14 +84,15 @@ def _column(feature: NumberFeature | CategoryFeature, values: list[object]) -> A
         for number, value in enumerate(values):
             if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
                 _refuse(feature.name, number, "a number", value)
-    return _finite(feature.name, np.array([_float(value) for value in values], dtype=np.float64), values)
+    return _finite(feature.name, _numbers(values), values)
 
 
-def _float(value: Any) -> float:  # noqa: ANN401 - a Python or numpy number
+def _numbers(values: list[Any]) -> Array:
+    """The numbers as float64; an integer beyond float64 is infinite."""
     try:
-        return float(value)
-    except OverflowError:  # an integer beyond float64
-        return math.inf
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return np.array([value if abs(value) <= sys.float_info.max else math.inf for value in values], dtype=np.float64)
 
 
 def _finite(name: str, column: Array, values: Sequence[object] | Array) -> Array:

@@ -56,8 +56,11 @@ def nodes(first: int, last: int, n_leaves: int) -> list[Node]:
 
 
 def sum_node(parts: Mapping[Node, Value], first: int, last: int) -> Value:
-    """The sum over the leaves `first` to `last`, from the sums of nodes that cover them, in the order of the tree."""
-    if (first, last) in parts:
+    """The sum over the leaves `first` to `last`, from the sums of nodes that cover them, in the order of the tree.
+
+    A KeyError names the leaf that no part covers.
+    """
+    if (first, last) in parts or last - first == 1:
         return parts[first, last]
     half = middle(first, last)
     total: Value = sum_node(parts, first, half) + sum_node(parts, half, last)

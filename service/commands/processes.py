@@ -4,8 +4,8 @@ import contextlib
 import os
 import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +25,7 @@ Host = Annotated[str | None, typer.Option("--host", help="The address to listen 
 Port = Annotated[int | None, typer.Option("--port", help="The API's port (GRADSUM_PORT)")]
 
 PANEL = "Processes"
+LONGEST_SLEEP_SECONDS = 0.1
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +58,7 @@ def dispatcher(data_dir: DataDir = None) -> None:
 
     owner = os.environ.get("GRADSUM_DISPATCHER_NAME") or f"{socket.gethostname()}:{os.getpid()}"
     with _process("dispatcher", data_dir) as (settings, database, log, stopping):
-        Dispatcher(database, settings, log, owner).run(stopping)
+        Dispatcher(database, settings, log, owner).run(stopping.is_set)
 
 
 def tracker(data_dir: DataDir = None) -> None:
@@ -81,13 +82,13 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 @contextlib.contextmanager
-def _process(name: str, data_dir: Path | None) -> Iterator[tuple["Settings", "Database", "Log", Callable[[], bool]]]:
+def _process(name: str, data_dir: Path | None) -> Iterator[tuple["Settings", "Database", "Log", "Stopping"]]:
     """What a process needs; SIGTERM and SIGINT ask it to stop, and its crash is logged with its trace."""
     from service import logs  # noqa: PLC0415 - quick --help
     from service.store.database import Database  # noqa: PLC0415
 
     settings = _settings(data_dir)
-    stopping = _stop_on_signals()
+    stopping = Stopping()
     log = logs.logger(name)
     database = Database(settings.database_url)
     log.info("process_started")
@@ -107,9 +108,24 @@ def _settings(data_dir: Path | None, host: str | None = None, port: int | None =
     return load_settings(data_dir=data_dir, host=host, port=port)
 
 
-def _stop_on_signals() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    return stop.is_set
+class Stopping:
+    """Whether SIGTERM or SIGINT has come. A bare flag: locks, as in `threading.Event`, are no good in a handler."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self._asked
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep at most `timeout` seconds, less where asked to stop; whether to stop."""
+        deadline = time.monotonic() + timeout
+        while not self._asked and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, LONGEST_SLEEP_SECONDS))
+        return self._asked
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self._asked = True

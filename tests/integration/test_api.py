@@ -39,7 +39,7 @@ def submitted(api: Api, body: dict[str, Any], **headers: str) -> dict[str, Any]:
     return job
 
 
-def move(api: Api, job_id: str, *states: str, **changes: Any) -> None:  # noqa: ANN401 - any column
+def move(api: Api, job_id: str, *states: str, **changes: Any) -> None:
     for place, state in enumerate(states, 1):
         with api.database.write() as connection:
             job = jobs.required(connection, job_id)

@@ -1,8 +1,11 @@
 """Real Ray actors: any number of workers ends in the same bits, because the order of additions is the tree's."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import ray
 
 from service.ingest import ingest_csv
 from workers.driver import Driver
-from workers.gradients import Share, ShardGradients
+from workers.gradients import ShardGradients, Share
 from workers.matrix import MatrixRequest, build
 from workers.problem import Order, Problem, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve
@@ -26,7 +29,7 @@ LIMITS = Limits(10**9, 10**7, 4096, 1024)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def cluster() -> Iterator[None]:
     ray.init(
         address="local",
         num_cpus=3,
@@ -57,7 +60,9 @@ def order_for(dataset: tuple[Path, DatasetFacts], output: Path, workers: int, **
     }
     spec = resolve(parse(body), dataset[1], LIMITS).spec
     split = spec.split.model_dump(include={"validation", "test", "by", "column", "salt"})
-    request = MatrixRequest(("digit",), "classification", tuple(spec.features), split, True, spec.training.dtype)
+    request = MatrixRequest(
+        ("digit",), "classification", tuple(spec.features), split, standardize=True, dtype=spec.training.dtype
+    )
     matrix = dataset[0].parent / f"matrix-{spec.training.dtype}"
     build(dataset[0], request, matrix)
     return Order(spec.model_dump(), {"shards": SHARDS, "workers": workers}, str(matrix), str(output))
@@ -120,9 +125,6 @@ def test_adding_in_order_of_arrival_would_give_other_bits(dataset: tuple[Path, D
 def test_a_killed_worker_s_shards_go_to_the_driver_with_the_same_bits(
     dataset: tuple[Path, DatasetFacts], tmp_path: Path
 ) -> None:
-    import os
-    import signal
-
     killed: list[int] = []
 
     def kill_once(report: dict[str, Any]) -> None:
@@ -143,7 +145,7 @@ def test_shards_of_unequal_size_sum_to_one_unsharded_pass(dataset: tuple[Path, D
     problem = problem._replace(matrix=problem.matrix._replace(training_rows=rows), total_weight=float(rows))
     bounds = [0, 1, 8, 300, 301, 900, 1200, 1400, rows]
     parameters = np.random.default_rng(rows).normal(size=64 * 30 + 30 + 30 * 10 + 10)
-    loss, gradient = total(problem._replace(ranges=list(zip(bounds[:-1], bounds[1:], strict=True))), parameters)
+    loss, gradient = total(problem._replace(ranges=list(pairwise(bounds))), parameters)
     whole_loss, whole = total(problem._replace(ranges=[(0, rows)]), parameters)
     assert abs(loss - whole_loss) <= 1e-12 * abs(whole_loss)
     assert np.linalg.norm(gradient - whole) <= 1e-12 * np.linalg.norm(whole)
@@ -155,8 +157,9 @@ def total(problem: Problem, parameters: np.ndarray[Any, Any]) -> Share:
     return loss, gradient.copy()
 
 
+@pytest.mark.usefixtures("cluster")
 def test_a_loss_that_is_not_finite_ends_the_attempt_with_the_epoch_and_a_hint(
-    dataset: tuple[Path, DatasetFacts], tmp_path: Path, cluster: None
+    dataset: tuple[Path, DatasetFacts], tmp_path: Path
 ) -> None:
     order = order_for(dataset, tmp_path, 1, learning_rate=1e6)
     order = order._replace(spec={**order.spec, "network": {**order.spec["network"], "output_activation": "identity"}})

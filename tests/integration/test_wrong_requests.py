@@ -34,11 +34,11 @@ class Row(NamedTuple):
     method: str = "POST"
 
 
-def job(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def job(**fields: Any) -> dict[str, Any]:
     return {"json": JOB | fields}
 
 
-def training(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def training(**fields: Any) -> dict[str, Any]:
     return job(training=fields)
 
 
@@ -60,7 +60,7 @@ def chunks(n_bytes: int) -> Iterator[bytes]:
         yield b"1" * 1000
 
 
-def predict(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def predict(**fields: Any) -> dict[str, Any]:
     return {"json": fields}
 
 

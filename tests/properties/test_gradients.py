@@ -1,5 +1,6 @@
 """Backpropagation against differences of the loss, for every combination of functions and depths."""
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -15,6 +16,11 @@ Floats = NDArray[np.float64]
 STEP = 1e-3  # fourth-order differences: truncation and rounding are both near 1e-13 here
 ROWS = 5
 HIDDEN = ("sigmoid", "tanh", "relu", "identity")
+PLAIN: dict[str, Callable[[Floats], Floats]] = {
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+}
 CASES = list(product(HIDDEN, sorted(LOSSES), range(5), (False, True)))  # 280 networks
 
 
@@ -52,9 +58,7 @@ def relu_pattern(case: Case, parameters: Floats) -> bytes:
         z = inputs @ weights.T + biases
         activation = case.network.output_activation if place == len(layers) - 1 else case.network.activation
         found.append(z > 0 if activation == "relu" else z == np.inf)
-        inputs = {"sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}.get(
-            activation, lambda z: z
-        )(z)
+        inputs = PLAIN[activation](z) if activation in PLAIN else z
     return b"".join(active.tobytes() for active in found)
 
 

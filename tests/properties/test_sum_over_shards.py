@@ -40,7 +40,7 @@ def rows_of(
     seed=st.integers(0, 2**32),
 )
 def test_the_sum_over_unequal_shards_is_one_pass_over_all_rows(
-    network: Network, cuts: list[int], weighted: bool, block: int, seed: int
+    network: Network, cuts: list[int], *, weighted: bool, block: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     ends = [cut - min(cuts) for cut in sorted(cuts)]

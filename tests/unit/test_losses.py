@@ -72,9 +72,9 @@ def test_a_weight_of_two_counts_a_row_twice(loss: str, output_activation: str) -
 def test_the_error_is_finite_for_every_finite_float32_z(
     loss: str, output_activation: str, size: float, dtype: type
 ) -> None:
-    signs = np.array([[1, -1, 0], [-1, 1, 1], [-1, -1, -1], [1, 1, 1]], dtype)
+    signs: Array = np.array([[1, -1, 0], [-1, 1, 1], [-1, -1, -1], [1, 1, 1]], dtype)
     for wanted in range(3):
-        targets = np.eye(3, dtype=dtype)[[wanted] * 4]
+        targets: Array = np.eye(3, dtype=dtype)[[wanted] * 4]
         error, delta = error_and_delta(loss, output_activation, signs * dtype(size), targets)
         assert math.isfinite(error)
         assert np.isfinite(delta).all() or size == LARGEST

@@ -20,7 +20,7 @@ def dataset(tmp_path: Path, content: str) -> Path:
     return tmp_path / "dataset"
 
 
-def request(target: str = "y", *features: str, **changes: Any) -> MatrixRequest:  # noqa: ANN401 - any field
+def request(target: str = "y", *features: str, **changes: Any) -> MatrixRequest:
     plain = MatrixRequest(
         (target,), "classification", features or ("x",), ROW_SPLIT, standardize=False, dtype="float32"
     )

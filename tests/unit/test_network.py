@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from workers.activations import ACTIVATIONS
+from workers.activations import ACTIVATIONS, Array
 from workers.losses import LOSSES
 from workers.network import (
     Network,
@@ -23,7 +23,7 @@ SIZES = (3, 4, 2)
 NETWORK = Network(SIZES, "sigmoid", "sigmoid", "squared_error")
 
 
-def activated(name: str, z: np.ndarray) -> np.ndarray:
+def activated(name: str, z: Array) -> Array:
     output = np.array(z)
     ACTIVATIONS[name].apply(output, np.empty_like(output))
     return output
@@ -69,8 +69,8 @@ def test_no_finite_z_makes_a_function_warn_or_leave_its_range(name: str) -> None
 def test_the_outputs_are_those_of_a_layer_by_layer_calculation(dtype: type) -> None:
     network = Network((3, 5, 4, 2), "tanh", "softmax", "cross_entropy")
     random = np.random.default_rng(0)
-    parameters = random.normal(0, 1, n_parameters(network)).astype(dtype)
-    X = random.normal(0, 1, (7, 3)).astype(dtype)
+    parameters: Array = random.normal(0, 1, n_parameters(network)).astype(dtype)
+    X: Array = random.normal(0, 1, (7, 3)).astype(dtype)
     a = X.astype(np.float64)
     for place, (weights, biases) in enumerate(layer_views(network, parameters.astype(np.float64))):
         z = a @ weights.T + biases

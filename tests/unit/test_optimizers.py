@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workers.optimizers import Optimizer, optimizer
+from workers.optimizers import Array, Optimizer, optimizer
 
 OPTIONS: list[dict[str, Any]] = [
     {"name": "gradient_descent"},
@@ -82,7 +82,8 @@ def test_an_optimizer_visits_the_points_of_its_formula(
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parameters_and_state_keep_the_dtype_of_the_job(options: dict[str, Any], dtype: type) -> None:
-    method, parameters = optimizer(options), np.ones(3, dtype)
+    method = optimizer(options)
+    parameters: Array = np.ones(3, dtype)
     state = method.init(parameters)
     for _ in range(3):
         parameters, state = method.update(1.0, np.full(3, 0.1, dtype), parameters, state, 0.01)

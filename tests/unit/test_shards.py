@@ -78,5 +78,5 @@ def test_the_sum_follows_the_tree_and_not_the_order_of_arrival() -> None:
 
 
 def test_a_missing_part_is_an_error_and_not_a_smaller_sum() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"\(1, 2\)"):
         sum_node({(0, 1): 1.0, (2, 3): 1.0}, 0, 3)
