@@ -12,6 +12,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 TRAINING, VALIDATION, SCORE = "#1f4e9c", "#d9652b", "#2f8f5b"
 INK, FAINT = "#333333", "#dddddd"
+MARGINS = {"left": 0.09, "right": 0.91, "bottom": 0.2, "top": 0.91}
+"""Fixed: to fit them to the labels takes as long as the drawing."""
 LOGARITHMIC_RATIO = 8
 """Losses that fall by this factor or more are shown on a logarithmic scale."""
 SMALL, LARGE = 1e-3, 1e4
@@ -32,7 +34,8 @@ class Curve(NamedTuple):
 
 def loss_curve(curve: Curve, title: str) -> bytes:
     """A PNG of training and validation loss by epoch, with the score on a second axis where there is one."""
-    figure = Figure(figsize=(8, 4.5), dpi=144, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(8, 4.5), dpi=144, facecolor="white")
+    figure.subplots_adjust(**MARGINS)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     lines = _draw_losses(axes, curve)
@@ -48,23 +51,20 @@ def loss_curve(curve: Curve, title: str) -> bytes:
 
 def _draw_losses(axes: Axes, curve: Curve) -> list[Line2D]:
     """The two losses, and a dot at the best epoch of the one that is judged."""
-    lines = []
+    lines: list[Line2D] = []
+    judged: dict[int, float] = {}
+    color = TRAINING
     series = [("training loss", curve.loss, TRAINING), ("validation loss", curve.validation_loss, VALIDATION)]
-    for name, values, color in series:
+    for name, values, own_color in series:
         epochs, numbers = _present(curve.epochs, values)
         if epochs:
             marker = "o" if len(epochs) == 1 else None
-            lines += axes.plot(epochs, numbers, color=color, linewidth=1.8, label=name, marker=marker)
-    if lines and curve.best_epoch is not None:
-        where = dict(zip(lines[-1].get_xdata(), lines[-1].get_ydata(), strict=True))
-        if curve.best_epoch in where:
-            dot = {
-                "color": lines[-1].get_color(),
-                "markersize": 6,
-                "zorder": 5,
-                "label": f"best: epoch {curve.best_epoch}",
-            }
-            lines += axes.plot([curve.best_epoch], [where[curve.best_epoch]], "o", linestyle="none", **dot)
+            lines += axes.plot(epochs, numbers, color=own_color, linewidth=1.8, label=name, marker=marker)
+            judged, color = dict(zip(epochs, numbers, strict=True)), own_color
+    best = curve.best_epoch
+    if best in judged and best is not None:
+        label = f"best: epoch {best}"
+        lines += axes.plot([best], [judged[best]], "o", color=color, markersize=6, zorder=5, label=label)
     if _is_logarithmic([*curve.loss, *curve.validation_loss]):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(_number))

@@ -69,11 +69,12 @@ def programs(settings: Settings, head: RayHead | None) -> list[Program]:
         "GRADSUM_RAY_ADDRESS": head.address if head else settings.ray_address,
         "GRADSUM_MLFLOW_TRACKING_URI": mlflow_uri(settings),
     }
-    ray_environment = head.environment if head else {}
+    name = {"GRADSUM_DISPATCHER_NAME": f"serve {socket.gethostname()} {settings.data_dir}"}
+    ray_environment = {**name, **(head.environment if head else {})}
     started: list[Program] = [_own("api", common)]
     if head is not None:
         started.append(_with_logs(head.program, ONE_THREAD))
-    started += [_own("dispatcher", common | dict(ray_environment)), _own("tracker", common | CLIENT_ENVIRONMENT, 5)]
+    started += [_own("dispatcher", common | ray_environment), _own("tracker", common | CLIENT_ENVIRONMENT, 5)]
     if local_mlflow:
         server = mlflow_server(settings.data_dir, settings.mlflow_port, settings.mlflow_public_url)
         started.append(_with_logs(server, ONE_THREAD))

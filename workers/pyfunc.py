@@ -17,7 +17,7 @@ class FrameModel:
         self._model = model
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The answers for the rows of `frame`, under its index: `prediction`, and `probability_<class>` where there are any.
+        """The answers for the rows of `frame`, under its index: `prediction`, and any `probability_<class>`.
 
         Columns may be in any order, integers or floats; those that the model does not use are ignored. With several
         targets there is a column `prediction_<target>` for each. ModelInputError names the column that is wrong.

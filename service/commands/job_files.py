@@ -101,13 +101,11 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise CommandError(f"The option '{pair}' is not of the form key=value, for example delimiter=';'.")
         outer, dot, inner = key.partition(".")
-        if dot:
-            options.setdefault(outer, {})[inner] = _option_value(value)
-        else:
-            options[key] = _option_value(value)
+        place = options.setdefault(outer, {}) if dot else options
+        if not equals or not key or not isinstance(place, dict):
+            raise CommandError(f"The option '{pair}' is not of the form key=value, for example delimiter=';'.")
+        place[inner if dot else key] = _option_value(value)
     return options
 
 

@@ -14,8 +14,9 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
-    "MPLBACKEND": "Agg",
 }
 """MLflow's client would repeat a request for minutes; here the loop repeats, so a request gets one chance."""
 
@@ -33,6 +34,6 @@ class Stop(Protocol):
 def run(settings: Settings, database: Database, stop: Stop) -> None:
     """Keep MLflow up to date until `stop` is set. MLflow and matplotlib (2.4 s) are imported here, once."""
     os.environ.update(ENVIRONMENT)
-    from service.tracker.loop import Tracker  # noqa: PLC0415 - only the tracker's process pays for MLflow, and after its settings
+    from service.tracker.loop import Tracker  # noqa: PLC0415 - after MLflow's settings, in this process only
 
     Tracker(settings, database).run(stop)

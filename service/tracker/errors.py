@@ -33,12 +33,12 @@ def answers() -> Iterator[None]:
 
 def exists_already(error: MlflowException) -> bool:
     """Whether something could not be made because it is there."""
-    return error.error_code == databricks_pb2.ErrorCode.Name(databricks_pb2.RESOURCE_ALREADY_EXISTS)
+    return bool(error.error_code == databricks_pb2.ErrorCode.Name(databricks_pb2.RESOURCE_ALREADY_EXISTS))
 
 
 def is_missing(error: MlflowException) -> bool:
     """Whether MLflow knows nothing of what was asked for."""
-    return error.error_code == databricks_pb2.ErrorCode.Name(databricks_pb2.RESOURCE_DOES_NOT_EXIST)
+    return bool(error.error_code == databricks_pb2.ErrorCode.Name(databricks_pb2.RESOURCE_DOES_NOT_EXIST))
 
 
 def _translated(status: int, message: str) -> Exception:

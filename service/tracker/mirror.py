@@ -1,8 +1,8 @@
-"""One job's way to MLflow: its run, its description, its points, its files and model, its end. Each step can be repeated."""
+"""One job's way to MLflow: run, description, points, files, model, end. Each step can be repeated."""
 
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from mlflow import MlflowClient
 
@@ -12,28 +12,18 @@ from service.settings import Settings
 from service.store import datasets, metrics, models, tracking
 from service.store.database import Database
 from service.store.jobs import Job
-from service.store.models import Model
 from service.store.tracking import Tracking
 from service.tracker import package
+from service.tracker.champions import mirrored_champions
 from service.tracker.files import epoch_of_weights, write_files
 from service.tracker.points import closing_points
 from service.tracker.registry import Registry
 from service.tracker.runs import RunId, Runs
-from service.tracker.series import Point, next_batch, points_of_epochs
-from service.tracker.words import milliseconds
+from service.tracker.series import Point, is_figure, next_batch, points_of_epochs
+from service.tracker.words import LONGEST_TAG, cut, milliseconds, text
 
 RUN_STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 RESULT = ("loss", "validation_loss", "validation_accuracy", "validation_r2", "test_loss", "test_accuracy", "test_r2")
-
-
-class ModelFilesGoneError(Exception):
-    """The files of a trained model are not where the record says: nothing can be kept of it."""
-
-
-class Predecessors(NamedTuple):
-    """Whether the versions below a model's are all mirrored or given up."""
-
-    done: bool
 
 
 class Mirror:
@@ -49,14 +39,17 @@ class Mirror:
         """Ask MLflow something cheap."""
         self._runs.check()
 
-    def bring_up_to_date(self, job: Job, cursor: Tracking) -> None:
-        """Send everything of `job` that the record has and MLflow may not have."""
+    def bring_up_to_date(self, job: Job, cursor: Tracking) -> bool:
+        """Send everything of `job` that the record has and MLflow may not have; whether that was its end."""
         run = self._run(job, cursor)
         if not cursor.described:
             self._describe(run, job)
         self._send_points(run, job, cursor.last_epoch)
-        if job.status in FINAL and self._may_finish(job):
-            self._finish(run, job)
+        if job.status not in FINAL or not self._may_finish(job):
+            return False
+        self._finish(run, job)
+        self.follow_champions(job.spec["tracking"]["registered_model"])
+        return True
 
     def start_again_if_gone(self, job: Job, cursor: Tracking) -> bool:
         """Whether MLflow lost the job's run; the cursor then goes back to the beginning."""
@@ -65,10 +58,12 @@ class Mirror:
         self._move(job, experiment_id=None, run_id=None, run_url=None, described=False, last_epoch=0)
         return True
 
-    def follow_champions(self) -> None:
-        """Let MLflow's alias follow Gradsum's champions, as far as their versions are there."""
-        for name, version in self._champions().items():
-            self._registry.follow_champion(name, version)
+    def follow_champions(self, name: str | None = None) -> None:
+        """Let MLflow's alias follow Gradsum's champions (of `name` alone), as far as their versions are there."""
+        with self._database.read() as connection:
+            champions = mirrored_champions(connection, None if name is None else [name])
+        for champion, version in champions.items():
+            self._registry.follow_champion(champion, version)
 
     def _run(self, job: Job, cursor: Tracking) -> RunId:
         if cursor.experiment_id is not None and cursor.run_id is not None:
@@ -103,7 +98,9 @@ class Mirror:
             model = models.of_job(connection, job.id)
             if model is None:
                 return True
-            before = [v.job_id for v in models.versions(connection, model.project, model.name) if v.version < model.version]
+            before = [
+                v.job_id for v in models.versions(connection, model.project, model.name) if v.version < model.version
+            ]
             return all(cursor.finished for cursor in tracking.of_jobs(connection, before).values())
 
     def _finish(self, run: RunId, job: Job) -> None:
@@ -144,16 +141,23 @@ class Mirror:
         )
         return None if model is None else self._registry.register(model, run, kept)
 
-    def _champions(self) -> dict[str, str]:
-        """MLflow's version of the champion of each name; a name whose champion is not mirrored is left out."""
-        found: dict[str, str] = {}
-        after: str | None = None
-        with self._database.read() as connection:
-            while True:
-                page, more = models.newest_of_each_name(connection, "default", limit=1000, after=after, name=None)
-                for newest in page:
-                    version = self._mirrored_champion(newest)
-                    found |= {} if version is None else {newest.name: version}
-                if not more:
-                    return found
-                after = page[-1].name
+    def _move(self, job: Job, **changes: object) -> None:
+        with self._database.write() as connection:
+            tracking.change(connection, job.id, **changes)
+
+
+def result_points(job: Job) -> list[Point]:
+    """The figures of the kept weights, as `result/<name>` at their epoch."""
+    if job.result is None:
+        return []
+    at, epoch = milliseconds(job.finished_at or job.created_at), epoch_of_weights(job)
+    values: dict[str, Any] = {name: job.result.get(name) for name in RESULT}
+    return [Point(f"result/{name}", float(v), at, epoch) for name, v in values.items() if is_figure(v)]
+
+
+def result_tags(job: Job) -> dict[str, str]:
+    """What a final job says of itself beside its figures."""
+    result = job.result or {}
+    said = {f"gradsum.{name}": result.get(name) for name in ("weights_sha256", "stopped_by", "best_epoch")}
+    said["gradsum.error"] = (job.error or {}).get("message")
+    return {name: cut(text(value), LONGEST_TAG) for name, value in said.items() if value is not None}

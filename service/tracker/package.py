@@ -1,7 +1,7 @@
 """A trained model as MLflow keeps it: its files, and beside them the few modules of ours that predict from them.
 
-MLflow's `loader_module` flavour: no pickle, and no code of ours that imports MLflow. The package that goes along is named
-after a hash of its content, so models of different versions of Gradsum can be loaded in one process.
+MLflow's `loader_module` flavour: no pickle, and no code of ours that imports MLflow. The package that goes along is
+named after a hash of its content, so models of different versions of Gradsum can be loaded in one process.
 """
 
 import ast
@@ -74,7 +74,7 @@ def _module(source: Path, name: str) -> Path:
 
 
 def signature(model: Model) -> ModelSignature:
-    """Numbers of any type (MLflow's `double` would refuse integers), texts for categories; and the columns of the answer."""
+    """Numbers of any type (MLflow's `double` would refuse integers), texts for categories; the answer's columns."""
     inputs = [ColSpec(_input_type(feature), feature.name) for feature in model.preprocessing.features]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(_outputs(model)))
 

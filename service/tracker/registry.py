@@ -1,4 +1,4 @@
-"""Trained models in MLflow: each kept with its run, and versions of a name mirrored so that their numbers are Gradsum's."""
+"""Trained models in MLflow: each kept with its run; versions of a name mirrored with Gradsum's numbers."""
 
 import tempfile
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model as MlflowModel
 
 from service.store.models import Model
-from service.tracker.errors import exists_already
+from service.tracker.errors import exists_already, is_missing
 from service.tracker.runs import JOB_TAG, RunId
 
 NAME = "model"
@@ -49,12 +49,12 @@ class Registry:
     def register(self, model: Model, run: RunId, kept: LoggedModel) -> str:
         """MLflow's version of `model`, with Gradsum's number wherever that is still free.
 
-        MLflow counts up by itself. Where numbers below are missing (their models are gone), versions are made and deleted
-        until the count is right; where somebody else took the number, the next one is kept, and the tag says which it is.
+        MLflow counts up by itself. Where numbers below are missing (their models are gone), versions are made and
+        deleted until the count is right; where somebody else took the number, the next one is kept, and its tag tells.
         """
         self._make_name(model.name)
-        for version in self._client.search_model_versions(f"name = '{model.name}'"):
-            if version.run_id == run.run_id and self._is_settled(version, model):
+        for version in self._client.search_model_versions(f"run_id = '{run.run_id}'"):
+            if version.name == model.name and self._is_settled(version, model):
                 return str(version.version)
         while True:
             version = self._client.create_model_version(
@@ -71,7 +71,11 @@ class Registry:
     def follow_champion(self, name: str, version: str) -> None:
         """Let the alias `champion` of `name` point to MLflow's `version`, if it does not yet."""
         if self._champions.get(name) != version:
-            self._client.set_registered_model_alias(name, CHAMPION, version)
+            try:
+                self._client.set_registered_model_alias(name, CHAMPION, version)
+            except MlflowException as error:
+                if not is_missing(error):  # somebody deleted the version in MLflow: it stays so
+                    raise
             self._champions[name] = version
 
     def _make_name(self, name: str) -> None:

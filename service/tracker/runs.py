@@ -1,4 +1,4 @@
-"""MLflow's record of a job: its run is found by the tag `gradsum.job_id` before it is made, described once, sent points."""
+"""MLflow's record of a job: a run, found by the tag `gradsum.job_id` before it is made, and what is sent to it."""
 
 import json
 from collections.abc import Sequence

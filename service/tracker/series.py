@@ -59,10 +59,15 @@ def points_of_epochs(connection: Transaction, job_id: str, epochs: list[int]) ->
 
 
 def points_of(chunk: Chunk, epoch: int) -> list[Point]:
-    """The figures of one epoch of `chunk`, without those that are null: MLflow would store Inf as a number."""
+    """The figures of one epoch of `chunk`, without those that are null."""
     place, at = epoch - chunk.first_epoch, milliseconds(chunk.recorded_at)
     figures = ((name, values[place]) for name, values in chunk.columns.items() if name != "epoch")
-    return [Point(shown(name), float(v), at, epoch) for name, v in figures if v is not None and math.isfinite(v)]
+    return [Point(shown(name), float(v), at, epoch) for name, v in figures if is_figure(v)]
+
+
+def is_figure(value: object) -> bool:
+    """Whether MLflow may have it: null has no meaning there, and Inf would be stored as a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def shown(name: str) -> str:

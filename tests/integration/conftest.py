@@ -1,9 +1,14 @@
-"""A real API on a free port over a real record, for tests that speak HTTP. No dispatcher runs: tests prepare data."""
+"""A real API on a free port over a real record, for tests that speak HTTP. No dispatcher runs: tests prepare data.
 
+And `service`, all of `gradsum serve`.
+"""
+
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +19,12 @@ import uvicorn
 from service import ingest
 from service.app import create_app
 from service.paths import columns_directory, upload_path
+from service.processes import adopt_orphans
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database, migrate
+from tests.leaks import left_after, snapshot
+from tests.running_service import RunningService, running_service
 
 
 class Api(NamedTuple):
@@ -80,3 +88,16 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     server.should_exit = True
     thread.join()
     database.close()
+
+
+@pytest.fixture(scope="module")
+def service(free_port: Callable[[], int]) -> Iterator[RunningService]:
+    """The whole service, shared by the tests of a module; nothing of it is left at its end."""
+    adopt_orphans()
+    before = snapshot()
+    directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
+    with running_service(directory, free_port, GRADSUM_WORKER_SLOTS="2") as running:
+        yield running
+    shutil.rmtree(directory)
+    left = left_after(before)
+    assert not left, "left behind: " + "; ".join(left)

@@ -24,11 +24,11 @@ def test_r2_is_one_for_the_targets_and_zero_for_their_mean() -> None:
 
 
 def test_r2_is_the_mean_over_outputs_and_counts_a_weight_of_two_twice() -> None:
-    targets, outputs = np.array([[1.0, 0.0], [2.0, 1.0], [6.0, 0.0]]), np.array([[1.5, 0.0], [2.0, 1.0], [5.0, 0.0]])
+    targets, outputs = np.array([[1.0, 0.0], [2.0, 1.0], [6.0, 0.0]]), np.array([[1.5, 0.0], [2.5, 1.0], [5.0, 0.0]])
     twice = [0, 1, 1, 2]
     expected = r2(outputs[twice], targets[twice], None)
     assert r2(outputs, targets, np.array([1.0, 2.0, 1.0])) == pytest.approx(expected)
-    assert r2(outputs, targets, None) == pytest.approx((1 - 1.25 / 14 + 1) / 2)
+    assert r2(outputs, targets, None) == pytest.approx((1 - 1.5 / 14 + 1) / 2)
 
 
 def test_r2_of_a_constant_target_is_undefined() -> None:

@@ -1,0 +1,212 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.client import LARGEST_BATCH_BYTES, _batches, _joined
+from service.commands.job_files import read_body, read_options, read_rows
+from service.commands.session import CommandError
+from service.connection import ApiError, Connection, Unreachable
+from service.rendering import duration, printable
+from service.watching import summary
+
+DIGITS = Path(__file__).parent.parent.parent / "deploy" / "examples" / "digits"
+
+
+def body_of(directory: Path, text: str, name: str = "job.yaml") -> object:
+    file = directory / name
+    file.write_text(text)
+    return read_body(str(file))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("1e-3", 1e-3),
+        ("3.0", 3.0),
+        (".5", 0.5),
+        ("30", 30),
+        ("-1", -1),
+        ("007", "007"),
+        ("1:30", "1:30"),
+        ("0x10", "0x10"),
+        ("on", "on"),
+        ("yes", "yes"),
+        ("true", True),
+        ("null", None),
+        ("", None),
+        ("2026-11-24", "2026-11-24"),
+        ("'30'", "30"),
+        ("[30, 10]", [30, 10]),
+        ("digits@3", "digits@3"),
+    ],
+)
+def test_plain_words_of_yaml_mean_what_they_look_like(tmp_path: Path, written: str, meant: object) -> None:
+    assert body_of(tmp_path, f"value: {written}\n") == {"value": meant}
+
+
+def test_json_is_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    assert body_of(tmp_path, '{\n\t"epochs": 10\n}') == {"epochs": 10}
+    assert body_of(tmp_path, '{"epochs": 10}', "job.json") == {"epochs": 10}
+    assert body_of(tmp_path, "{dataset: digits, target: digit}") == {"dataset": "digits", "target": "digit"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("job.yaml", "dataset: digits\ntarget: [digit\nname: x\n", "line 3"),
+        ("job.yaml", "dataset: digits\ndataset: other\n", "'dataset' stands twice in line 2"),
+        ("job.yaml", "dataset: a\n\tname: b\n", "line 2"),
+        ("job.yaml", "just words", "holds no fields"),
+        ("job.yaml", "", "holds no fields"),
+        ("job.yaml", "- a\n- b\n", "holds no fields"),
+        ("job.yaml", "value: !!python/object/apply:os.getcwd []\n", "line 1"),
+        ("job.json", '{"dataset": }', "line 1"),
+        ("job.json", '{"dataset": "a", "dataset": "b"}', "'dataset' stands twice"),
+        ("job.yaml", "[" * 100_000, "not valid YAML"),
+        ("job.json", "[" * 100_000, "not valid JSON"),
+    ],
+)
+def test_a_job_file_that_cant_be_read_is_a_sentence_with_the_place(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    with pytest.raises(CommandError, match=said):
+        body_of(tmp_path, text, name)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(CommandError, match=r"There is no file 'nosuch\.yaml'"):
+        read_body("nosuch.yaml")
+
+
+def test_the_example_of_the_digits_is_a_textbook_job() -> None:
+    body = read_body(str(DIGITS / "job.yaml"))
+    assert isinstance(body, dict)
+    assert body["preset"] == "textbook"
+    assert body["training"]["epochs"] == 1000
+    assert body["tracking"] == {"registered_model": "digits"}
+
+
+def rows_of(directory: Path, text: str, text_columns: frozenset[str] = frozenset()) -> object:
+    file = directory / "rows"
+    file.write_text(text)
+    return read_rows(str(file), text_columns)
+
+
+def test_numbers_of_a_csv_are_numbers_and_blanks_are_missing(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, "width,colour,zip\n1.5,red,00123\n-2,,4\n1e3,nan,5\n", frozenset({"zip"}))
+    assert rows == [
+        {"width": 1.5, "colour": "red", "zip": "00123"},
+        {"width": -2, "colour": None, "zip": "4"},
+        {"width": 1000.0, "colour": "nan", "zip": "5"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"x": 1}, {"x": 2}]', '{"rows": [{"x": 1}, {"x": 2}]}', '{"x": 1}\n{"x": 2}\n', "x\n1\n2\n"]
+)
+def test_rows_are_the_same_from_csv_json_and_json_lines(tmp_path: Path, text: str) -> None:
+    assert rows_of(tmp_path, text) == [{"x": 1}, {"x": 2}]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n3\n", "Line 3 of .* has 1 values; the header has 2"),
+        ('a,b\n1,"2\n', "line 2"),
+        ('{"a": 1}\n{"a": \n', "in line 2"),
+        ("", "no rows"),
+        ("a,b\n", "no rows"),
+        ("[]", "no rows"),
+    ],
+)
+def test_rows_that_cant_be_read_are_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        rows_of(tmp_path, text)
+
+
+def test_options_are_text_unless_they_are_lists_objects_or_booleans() -> None:
+    pairs = ["delimiter=;", "decimal=,", "header=false", 'missing_markers=["", "NA"]', "types.zip=category", "format=1"]
+    assert read_options(pairs) == {
+        "delimiter": ";",
+        "decimal": ",",
+        "header": False,
+        "missing_markers": ["", "NA"],
+        "types": {"zip": "category"},
+        "format": "1",
+    }
+
+
+@pytest.mark.parametrize("pairs", [["delimiter"], ["=;"], ["types=x", "types.zip=category"]])
+def test_an_option_of_another_form_is_refused(pairs: list[str]) -> None:
+    with pytest.raises(CommandError, match="key=value"):
+        read_options(pairs)
+
+
+def test_batches_hold_every_row_once_and_in_order() -> None:
+    rows = [{"x": number, "text": "a" * 1000} for number in range(1000)]
+    batches = list(_batches(rows))
+    assert [row for batch in batches for row in batch] == rows
+    assert len(batches) > 1
+    assert all(len(json.dumps(batch)) < 1.1 * LARGEST_BATCH_BYTES for batch in batches)
+    assert list(_batches([])) == [[]]
+
+
+def test_answers_of_batches_are_joined_in_order() -> None:
+    first = {"model": "m", "version": 1, "predictions": [1, 2], "probabilities": None}
+    assert _joined([first, {**first, "predictions": [3]}]) == {**first, "predictions": [1, 2, 3]}
+
+
+def test_an_address_that_is_none_is_unreachable() -> None:
+    for url in ("", "nonsense", "http://[::1", "ftp://host", "http://host:port"):
+        with pytest.raises(Unreachable):
+            Connection(url, None).ask("GET", "/readyz")
+
+
+def test_a_problem_keeps_its_code_and_fields() -> None:
+    errors = [{"field": "target", "message": "is required"}]
+    error = ApiError(
+        {"status": 422, "type": "/problems/invalid_spec", "detail": "target is required.", "errors": errors}
+    )
+    assert (error.status, error.code, error.errors) == (422, "invalid_spec", (("target", "is required"),))
+
+
+def test_a_summary_says_what_is_left() -> None:
+    progress = {"epoch": 400, "epochs": 1000, "loss": 0.034, "validation_accuracy": 0.961, "seconds_per_epoch": 0.01}
+    assert summary({"status": "running", "progress": progress}) == (
+        "400/1000  loss 0.034  accuracy 0.961  100 epochs/s  6.0 s left"
+    )
+    assert summary({"status": "queued", "progress": None}) == ""
+
+
+def test_durations_read_like_a_clock() -> None:
+    assert [duration(seconds) for seconds in (0.44, 12, 59.7, 185, 7385)] == [
+        "0.4 s",
+        "12 s",
+        "1:00",
+        "3:05",
+        "2:03:05",
+    ]
+
+
+def test_what_is_printed_cant_move_the_cursor() -> None:
+    assert printable("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\nc"
+
+
+def test_help_needs_none_of_the_heavy_libraries() -> None:
+    heavy = ["ray", "mlflow", "pyarrow", "sqlalchemy", "numpy", "pydantic", "httpx2", "yaml", "fastapi"]
+    code = f"import sys, service.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["job"], ["job", "submit"], ["dataset", "add"], ["model", "predict"], ["serve"]]
+)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    arguments = [sys.executable, "-m", "service.cli", *command, "--help"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "Usage: gradsum" in done.stdout
+    assert not done.stderr
