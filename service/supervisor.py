@@ -46,7 +46,9 @@ class Signals:
     @contextlib.contextmanager
     def caught(self) -> Iterator["Signals"]:
         """Signals are counted inside the block, and are what they were after it."""
-        numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else it runs below nohup
+            numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, self._count) for number in numbers}
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)

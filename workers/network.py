@@ -62,6 +62,7 @@ class Workspace:
         self.rows = rows
         self.ones = np.ones(rows, dtype)
         self.gradient = np.empty(n_parameters(network), dtype)  # of one block, flat
+        self.gradient_views = layer_views(network, self.gradient)
         self.activations = [np.empty((rows, n), dtype) for n in network.sizes[1:]]
         self._deltas = np.empty((2, rows * widest), dtype)
         self._scratch = np.empty(rows * widest, dtype)
@@ -188,9 +189,9 @@ def _backward(
     network: Network, layers: list[tuple[Array, Array]], inputs: list[Array], delta: Array, workspace: Workspace
 ) -> None:
     """Write the gradient of a block to the workspace. `inputs[l]` go into layer l; `delta` is the last layer's."""
-    activation, rows, gradients = ACTIVATIONS[network.activation], len(delta), layer_views(network, workspace.gradient)
+    activation, rows = ACTIVATIONS[network.activation], len(delta)
     for steps, layer in enumerate(reversed(range(len(layers))), start=1):
-        weights_gradient, biases_gradient = gradients[layer]
+        weights_gradient, biases_gradient = workspace.gradient_views[layer]
         np.dot(delta.T, inputs[layer], out=weights_gradient)
         np.dot(workspace.ones[:rows], delta, out=biases_gradient)
         if layer > 0:  # nothing needs the gradient of the rows themselves
