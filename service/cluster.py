@@ -6,6 +6,7 @@ Drivers belong to this process and die with it; the dispatcher then starts new a
 
 import json
 import signal
+import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from workers.problem import Order
 
 CALL_SECONDS = 5.0
 """How long a driver may take to answer."""
+RETRY_SECONDS = 2.0
+"""How long a driver that could not start is not tried again."""
 IDLE_DRIVERS = 2
 """How many drivers wait, imported and warm, for the next jobs."""
 SHARE_OF_NODE = 1e-4
@@ -43,6 +46,8 @@ class Cluster:
         self._starting: list[tuple[Any, Any]] = []  # actors, and the references to their descriptions
         self._idle: list[PooledDriver] = []
         self._busy: dict[str, PooledDriver] = {}
+        self._fill_at = 0.0
+        self._trouble = "The first driver is still starting."
         self._fill()
 
     def answer(self, request: Message) -> Message:
@@ -62,7 +67,7 @@ class Cluster:
         """An idle driver, which is the job's from now on, if one is up."""
         self._collect()
         if not self._idle:
-            return {"error": "No driver is ready yet."}
+            return {"error": self._trouble}
         driver = self._busy[job_id] = self._idle.pop(0)
         self._fill()
         return {"driver": {"id": driver.id, **driver.description}}
@@ -99,7 +104,7 @@ class Cluster:
         return {}
 
     def _fill(self) -> None:
-        while len(self._idle) + len(self._starting) < IDLE_DRIVERS:
+        while time.monotonic() >= self._fill_at and len(self._idle) + len(self._starting) < IDLE_DRIVERS:
             actor = ray.remote(num_cpus=0, resources={"gradsum": SHARE_OF_NODE})(Driver).remote()
             self._starting.append((actor, actor.describe.remote()))
 
@@ -114,6 +119,10 @@ class Cluster:
             description = _result(reference)
             if description.get("state") != "gone":
                 self._idle.append(PooledDriver(actor, description))
+                self._trouble = "The next driver is still starting."
+            else:
+                self._trouble = f"A driver could not start: {description['reason']}."
+                self._fill_at = time.monotonic() + RETRY_SECONDS
         self._starting = still
         self._fill()
 

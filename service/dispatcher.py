@@ -157,6 +157,8 @@ class Dispatcher:
         def on_driver(answer: Message | Lost) -> None:
             if isinstance(answer, Lost) or "error" in answer:
                 self._running.pop(job.id, None)
+                reason = answer.reason if isinstance(answer, Lost) else answer["error"]
+                self._explain(job, Decision("wait", "waiting_for_workers", reason))
                 return
             self._start_on(job, answer["driver"])
 

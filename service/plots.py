@@ -32,6 +32,10 @@ class Curve(NamedTuple):
     best_epoch: int | None
 
 
+NOTHING = Curve((1,), (1.0,), (1.0,), (1.0,), "score", None)
+"""To draw before the first job comes."""
+
+
 def loss_curve(curve: Curve, title: str) -> bytes:
     """A PNG of training and validation loss by epoch, with the score on a second axis where there is one."""
     figure = Figure(figsize=(8, 4.5), dpi=144, facecolor="white")

@@ -16,7 +16,7 @@ class Evaluation:
     def __init__(self, problem: Problem, first: int, last: int, name: str) -> None:
         self._problem = problem
         self._name = name
-        self._rows = problem.matrix.X[first:last]
+        self._rows = np.asarray(problem.matrix.X[first:last])
         self._targets = problem.targets(first, last)
         self._classes = None if problem.matrix.classes is None else np.asarray(problem.matrix.y[first:last])
         self._outputs = np.empty_like(self._targets)

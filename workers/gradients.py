@@ -20,7 +20,7 @@ class ShardGradients:
         self._problem = problem
         self._nodes = nodes(shards.start, shards.stop, len(problem.ranges))
         self._workspace = Workspace(problem.network, problem.dtype, problem.block_rows)
-        self._rows = {shard: problem.matrix.X[slice(*problem.ranges[shard])] for shard in shards}
+        self._rows = {shard: np.asarray(problem.matrix.X[slice(*problem.ranges[shard])]) for shard in shards}
         self._targets = {shard: problem.targets(*problem.ranges[shard]) for shard in shards}
         self._buffers: list[NDArray[Any]] = []
 

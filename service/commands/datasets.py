@@ -107,7 +107,8 @@ def _upload(asked: Session, client: "Client", file: Path, name: str | None, opti
         size = file.stat().st_size
         if file.is_dir():
             raise IsADirectoryError(0, "it is a directory")
-        with Progress(console=asked.console(stderr=True), transient=True) as bar:
+        console = asked.console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(f"uploading {file.name}", total=size)
             return client.add_dataset(file, name, options, lambda sent: bar.update(task, completed=sent))
     except OSError as error:

@@ -146,17 +146,17 @@ def _save(chunks: Iterator[bytes], target: Path) -> int:
 
 def _follow(asked: Session, job_id: str) -> None:
     """Show the job until it is final; exits with 1 unless it succeeded, with 130 on Ctrl-C."""
-    from service.rendering import show_result  # noqa: PLC0415 - quick --help
-    from service.watching import wait_for_record, watch  # noqa: PLC0415
+    try:
+        from service.rendering import show_result  # noqa: PLC0415 - quick --help
+        from service.watching import wait_for_record, watch  # noqa: PLC0415
 
-    progress = asked.console(stderr=True)
-    with asked.client() as client:
-        try:
+        progress = asked.console(stderr=True)
+        with asked.client() as client:
             job = watch(client, job_id, progress)
-        except KeyboardInterrupt:
-            typer.echo(f"\nThe job goes on. Watch it again: gradsum job watch {job_id}", err=True)
-            raise typer.Exit(130) from None
-        if job["status"] == "succeeded":
-            job = wait_for_record(client, job, progress)
+            if job["status"] == "succeeded":
+                job = wait_for_record(client, job, progress)
+    except KeyboardInterrupt:
+        typer.echo(f"\nLeft the job to itself. Watch it again: gradsum job watch {job_id}", err=True)
+        raise typer.Exit(130) from None
     asked.show(job, lambda found: show_result(asked.console(), found))
     raise typer.Exit(0 if job["status"] == "succeeded" else 1)

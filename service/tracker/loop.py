@@ -8,6 +8,7 @@ import time
 from mlflow import MlflowClient
 
 from service.logs import logger
+from service.plots import NOTHING, loss_curve
 from service.settings import Settings
 from service.store import tracking
 from service.store.database import Database, DatabaseUnavailableError
@@ -39,6 +40,7 @@ class Tracker:
 
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set."""
+        loss_curve(NOTHING, "")  # the first picture takes half a second more than the others
         while not stop.is_set():
             try:
                 self.step(time.monotonic())

@@ -1,12 +1,8 @@
 """A trained model as MLflow keeps it: its files, and beside them the few modules of ours that predict from them.
 
-MLflow's `loader_module` flavour: no pickle, and no code of ours that imports MLflow. The package that goes along is
-named after a hash of its content, so models of different versions of Gradsum can be loaded in one process.
+MLflow's `loader_module` flavour: no pickle, and no code of ours that imports MLflow.
 """
 
-import ast
-import hashlib
-import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +13,11 @@ from mlflow.models import Model as MlflowModel
 from mlflow.models import ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
-import workers
 from service.store.datasets import Dataset
+from service.tracker.shipped_code import ENTRY, write_package
 from workers.model import Model, load
 from workers.preprocessing import CategoryFeature, NumberFeature
 
-ENTRY = "pyfunc"
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "pandas")]
 
 
@@ -42,35 +37,6 @@ def save(destination: Path, model_directory: Path, dataset: Dataset, described: 
         signature=signature(model),
         input_example=input_example(model, dataset),
     )
-
-
-def write_package(directory: Path) -> Path:
-    """Write the package `gradsum_model_<hash>` into `directory`: `pyfunc.py` and every module that it needs."""
-    source = Path(workers.__file__).parent
-    names = _closure(source, ENTRY)
-    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + _module(source, name).read_bytes() for name in names))
-    package = directory / f"gradsum_model_{digest.hexdigest()[:12]}"
-    package.mkdir()
-    (package / "__init__.py").write_text('"""What predicts from a model that Gradsum trained."""\n')
-    for name in names:
-        shutil.copyfile(_module(source, name), package / f"{name}.py")
-    return package
-
-
-def _closure(source: Path, entry: str) -> list[str]:
-    """The module `entry` and those that it imports by relative imports, directly or not, sorted."""
-    needed, waiting = {entry}, [entry]
-    while waiting:
-        tree = ast.parse(_module(source, waiting.pop()).read_text(encoding="utf-8"))
-        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
-        names = {name for node in imports for name in ([node.module] if node.module else [a.name for a in node.names])}
-        waiting += sorted(names - needed)
-        needed |= names
-    return sorted(needed)
-
-
-def _module(source: Path, name: str) -> Path:
-    return source / f"{name}.py"
 
 
 def signature(model: Model) -> ModelSignature:

@@ -186,7 +186,7 @@ class Service:
 
     def ready(self) -> dict[str, Any]:
         """What `serve.json` says once the service is ready."""
-        until(lambda: "Gradsum is ready" in self.log.read_text(), 60)
+        until(lambda: "Gradsum is ready" in self.log.read_text(), 120)
         facts: dict[str, Any] = json.loads(self.facts.read_text())
         return facts
 
@@ -215,8 +215,8 @@ def test_serve_says_when_it_is_ready_and_ctrl_c_ends_it_with_nothing_left(servic
         facts = service.ready()
         assert facts["pid"] == process.pid
         assert gets(facts["api_url"] + "/healthz")
-        until(lambda: gets(facts["mlflow_url"] + "/health"), 60)
-        until(service.ray_has_started, 30)
+        until(lambda: gets(facts["mlflow_url"] + "/health"), 120)
+        until(service.ray_has_started, 120)
         with started(SERVE, log=service.directory / "second", **service.environment) as second:
             assert second.wait(10) == 1
         refusal = (service.directory / "second").read_text()
@@ -231,7 +231,7 @@ def test_serve_says_when_it_is_ready_and_ctrl_c_ends_it_with_nothing_left(servic
 def test_kill_minus_nine_of_serve_leaves_nothing_and_it_starts_again(service: Service) -> None:
     with service.started() as process:
         service.ready()
-        until(service.ray_has_started, 30)
+        until(service.ray_has_started, 120)
         below = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(below) > 8
         process.kill()
@@ -257,7 +257,7 @@ def test_a_dead_ray_head_comes_back_at_the_same_address(service: Service) -> Non
         return words[words.index("--port") + 1]
 
     with service.started() as process:
-        until(service.ray_has_started, 60)
+        until(service.ray_has_started, 120)
         first = until(head)
         address = port(first)
         first.kill()

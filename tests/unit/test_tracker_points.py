@@ -5,7 +5,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -29,11 +29,11 @@ def record(tmp_path: Path) -> Iterator[Record]:
     url = f"sqlite:///{tmp_path}/gradsum.sqlite"
     migrate(url)
     database = Database(url)
-    owner = {"project": "default", "actor": "anonymous"}
+    owner: dict[str, Any] = {"project": "default", "actor": "anonymous"}
     with database.write() as connection:
-        upload = {"options": {}, "source": {}, "sha256": "a" * 64, "content_key": "b" * 64, "bytes": 1, "tags": {}}
-        datasets.add(connection, id="ds_1", name="digits", **owner, **upload)
-        spec = {"name": None, "tags": {}, "priority": 0}
+        upload: dict[str, Any] = {"options": {}, "source": {}, "sha256": "a" * 64, "content_key": "b" * 64, "tags": {}}
+        datasets.add(connection, id="ds_1", name="digits", bytes=1, **owner, **upload)
+        spec: dict[str, Any] = {"name": None, "tags": {}, "priority": 0}
         job = jobs.add(connection, dataset_id="ds_1", requested={}, spec=spec, resolved=True, warnings=[], **owner)
     yield Record(database, job.id)
     database.close()

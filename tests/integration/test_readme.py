@@ -1,0 +1,83 @@
+"""The README's code blocks, taken from the README and run, on a service of their own."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.running_service import PROJECT, RunningService
+
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+SECONDS = 240
+
+
+def blocks(language: str) -> list[str]:
+    """The README's blocks in a language, in order."""
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    return [code for name, code in BLOCK.findall(text) if name == language]
+
+
+def shell(code: str, service: RunningService) -> str:
+    """What a block of shell prints, typed by someone whose service has other ports than the README's."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", at(code, service)],
+        cwd=PROJECT,
+        env={**os.environ, "GRADSUM_URL": service.url},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def python(code: str, service: RunningService, *arguments: str) -> str:
+    """What a block of Python prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", at(code, service), *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def at(code: str, service: RunningService) -> str:
+    """The code with this service's addresses in place of the default ones."""
+    return code.replace("http://127.0.0.1:8000", service.url).replace("http://127.0.0.1:5000", service.mlflow_url)
+
+
+def test_the_two_commands_are_targets_of_make() -> None:
+    """`make demo` is run by test_demo.py; `make serve` is what the `service` fixture runs."""
+    assert blocks("sh")[:2] == ["make demo\n", "make serve\n"]
+    for block in blocks("sh")[:2]:
+        assert subprocess.run([*block.split(), "-n"], cwd=PROJECT, capture_output=True, check=False).returncode == 0
+
+
+def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp_path: Path) -> None:
+    _, _, use, curl = blocks("sh")
+    if not (PROJECT / ".venv").is_dir():
+        use = use.replace(". .venv/bin/activate\n", "")
+    printed = shell(use, service)
+    assert "succeeded" in printed
+    assert "weights_sha256" in printed
+
+    job = json.loads(shell(curl, service))
+    assert job["status"] == "queued"
+    assert "auto" not in json.dumps(job["spec"]["training"])
+
+    load, check = blocks("python")
+    assert "prediction" in python(load, service)
+
+    digits = next(row for row in service.json("job", "list")["data"] if row["spec"]["preset"] == "textbook")
+    weights = tmp_path / "weights.npz"
+    assert service.gradsum("job", "weights", digits["id"], "-o", str(weights)).returncode == 0
+    assert python(check, service, str(weights)).strip() == digits["result"]["weights_sha256"]
+    assert shutil.which("curl")
