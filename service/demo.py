@@ -38,7 +38,7 @@ def main() -> int:
             with console.status("Starting the service: API, Ray, dispatcher, tracker, MLflow …"):
                 service.wait_until_ready()
             _say(console, f"The service is up after {duration(time.monotonic() - started)}: {settings.api_url}/docs")
-            with Client(settings.api_url) as client:
+            with Client(settings.api_url) as client, service.answering():
                 train_and_predict(client, service, console)
             with console.status("Stopping the service …"):
                 service.stop()

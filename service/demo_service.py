@@ -19,6 +19,8 @@ from service.settings import Settings, load_settings
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
+ENDING_SECONDS = 2.0
+"""How long a service that closed a connection may take to end."""
 N_LAST_LINES = 15
 
 
@@ -95,7 +97,21 @@ class DemoService:
     def check(self) -> None:
         """DemoError if the service has ended."""
         if self._process is not None and self._process.poll() is not None:
-            raise DemoError(f"The service ended (exit code {self._process.returncode}).\n{self.last_lines()}")
+            code = self._process.returncode
+            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+            raise DemoError(f"The service ended ({how}).\n{self.last_lines()}")
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Inside the block, a request that fails because the service has ended is a DemoError with its last words."""
+        try:
+            yield
+        except ClientError:
+            if self._process is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(ENDING_SECONDS)
+            self.check()
+            raise
 
     def last_lines(self, name: str = "serve") -> str:
         """The end of a log of the service, and where it lies."""

@@ -152,7 +152,7 @@ def _check_port(host: str, port: int, variable: str) -> None:
 
 def _migrate(settings: Settings) -> None:
     """Bring the database to this version's schema. Raises SettingsError where the database does not let us."""
-    from service.store.database import migrate
+    from service.store.database import migrate  # noqa: PLC0415 - heavy, and not needed to refuse a wrong setting
 
     try:
         migrate(settings.database_url)

@@ -16,7 +16,7 @@ from service.processes import adopt_orphans
 from service.sentinel import is_zombie
 
 GRACE_SECONDS = 10.0
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written
 
 
 class Snapshot(NamedTuple):
