@@ -4,6 +4,7 @@ Requests are answered one at a time, each within a few seconds; a driver that do
 Drivers belong to this process and die with it; the dispatcher then starts new attempts.
 """
 
+import contextlib
 import json
 import signal
 import time
@@ -147,13 +148,11 @@ def serve(connection: Connection, address: str) -> None:
         address=address, namespace="gradsum", log_to_driver=False, logging_level="WARNING", configure_logging=False
     )
     cluster = Cluster()
-    connection.send_bytes(json.dumps({"ready": True, "slots": _slots()}).encode())
-    while True:
-        try:
+    with contextlib.suppress(EOFError, OSError):  # the dispatcher is gone, or wants this process to go
+        connection.send_bytes(json.dumps({"ready": True, "slots": _slots()}).encode())
+        while True:
             request = json.loads(connection.recv_bytes())
-        except (EOFError, OSError):
-            break
-        connection.send_bytes(json.dumps({"id": request["id"], **cluster.answer(request)}).encode())
+            connection.send_bytes(json.dumps({"id": request["id"], **cluster.answer(request)}).encode())
     ray.shutdown()
 
 

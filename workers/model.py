@@ -166,7 +166,7 @@ def _outputs_of_block(model: Model, columns: Mapping[str, Array]) -> Array:
 
 
 def _activated(activation: str, z: Array) -> Array:
-    if activation == "softmax":  # here, because the training one sums with BLAS
+    if activation == "softmax":
         exponentials = np.exp(z - z.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
     ACTIVATIONS[activation].apply(z, np.empty_like(z))

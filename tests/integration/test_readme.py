@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 def shell(code: str, service: RunningService) -> str:
     """What a block of shell prints, typed by someone whose service has other ports than the README's."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", at(code, service)],
+        ["/bin/bash", "-euo", "pipefail", "-c", at(code, service)],
         cwd=PROJECT,
         env={**os.environ, "GRADSUM_URL": service.url},
         capture_output=True,

@@ -65,8 +65,8 @@ def test_json_is_read_whatever_the_file_is_called(tmp_path: Path) -> None:
         ("job.yaml", "value: !!python/object/apply:os.getcwd []\n", "line 1"),
         ("job.json", '{"dataset": }', "line 1"),
         ("job.json", '{"dataset": "a", "dataset": "b"}', "'dataset' stands twice"),
-        ("job.yaml", "[" * 100_000, "not valid YAML"),
-        ("job.json", "[" * 100_000, "not valid JSON"),
+        pytest.param("job.yaml", "[" * 100_000, "not valid YAML", id="deep YAML"),
+        pytest.param("job.json", "[" * 100_000, "not valid JSON", id="deep JSON"),
     ],
 )
 def test_a_job_file_that_cant_be_read_is_a_sentence_with_the_place(
