@@ -62,6 +62,7 @@ class Tracker:
         self._health.report(now, len(waiting))
 
     def _send(self, waiting: list[tuple[Job, Tracking]], now: float) -> None:
+        finished: set[str] = set()
         try:
             if now >= self._check_at or not self._health.is_ok:
                 with answers():
@@ -69,48 +70,50 @@ class Tracker:
                     self._mirror.follow_champions()
                 self._check_at = now + IDLE_CHECK_SECONDS
             for job, cursor in waiting:
-                if self._pauses.setdefault(job.id, Pause()).is_over(now):
-                    self._advance(job, cursor, now)
+                if self._pauses.setdefault(job.id, Pause()).is_over(now) and self._advance(job, cursor, now):
+                    finished.add(job.id)
         except (MlflowUnavailableError, RefusedError) as error:
             self._health.degraded(str(error))
             self._pause.lengthen(now)
+            unaware = [job for job, cursor in waiting if cursor.error is None and job.id not in finished]
+            self._set_error(unaware, str(error)[:LONGEST_ERROR])
         else:
             self._health.ok()
             self._pause.clear()
 
-    def _advance(self, job: Job, cursor: Tracking, now: float) -> None:
-        """Bring one job up to date. Whatever goes wrong stands in its row until it is mended."""
+    def _advance(self, job: Job, cursor: Tracking, now: float) -> bool:
+        """Bring one job up to date; whether that was its end. What goes wrong stands in its row until it is mended."""
         try:
             with answers():
                 finished = self._mirror.bring_up_to_date(job, cursor)
         except DatabaseUnavailableError:
             raise
-        except MlflowUnavailableError as error:
-            self._hold(job, cursor, str(error), now)
+        except MlflowUnavailableError:
+            self._pauses[job.id].lengthen(now)
             raise
         except Exception as error:  # noqa: BLE001 - one job's trouble is not the others'
             self._refused(job, cursor, error, now)
-        else:
-            self._pauses[job.id].clear()
-            if cursor.error is not None and not finished:
-                self._set_error(job, None)
-            if finished:
-                self._log.info("job_is_in_mlflow", job_id=job.id)
+            return False
+        self._pauses[job.id].clear()
+        if cursor.error is not None and not finished:
+            self._set_error([job], None)
+        if finished:
+            self._log.info("job_is_in_mlflow", job_id=job.id)
+        return finished
 
     def _refused(self, job: Job, cursor: Tracking, error: Exception, now: float) -> None:
-        message = str(error) or type(error).__name__
-        if message[:LONGEST_ERROR] != cursor.error:
+        message = (str(error) or type(error).__name__)[:LONGEST_ERROR]
+        self._pauses[job.id].lengthen(now)
+        if message != cursor.error:
             self._log.warning("job_waits_for_mlflow", job_id=job.id, error=type(error).__name__, reason=message)
-        self._hold(job, cursor, message, now)
+            self._set_error([job], message)
         with answers():
             if self._mirror.start_again_if_gone(job, cursor):
                 self._log.warning("run_is_gone", job_id=job.id, run_id=cursor.run_id)
 
-    def _hold(self, job: Job, cursor: Tracking, message: str, now: float) -> None:
-        self._pauses[job.id].lengthen(now)
-        if message[:LONGEST_ERROR] != cursor.error:
-            self._set_error(job, message[:LONGEST_ERROR])
-
-    def _set_error(self, job: Job, message: str | None) -> None:
+    def _set_error(self, affected: list[Job], message: str | None) -> None:
+        if not affected:
+            return
         with self._database.write() as connection:
-            tracking.change(connection, job.id, error=message)
+            for job in affected:
+                tracking.change(connection, job.id, error=message)

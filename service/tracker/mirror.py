@@ -1,5 +1,6 @@
 """One job's way to MLflow: run, description, points, files, model, end. Each step can be repeated."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ class Mirror:
         self._settings = settings
         self._database = database
         self._runs = Runs(client)
-        self._registry = Registry(client)
+        self._scratch = empty_scratch(settings.data_dir / "tracker")
+        self._registry = Registry(client, self._scratch)
 
     def check(self) -> None:
         """Ask MLflow something cheap."""
@@ -109,7 +111,7 @@ class Mirror:
         if job.status == "succeeded" and storage.is_dir() and not model_directory(storage, job).is_dir():
             self._end(run, job, error="The files of the trained model are gone from the storage.")
             return
-        with tempfile.TemporaryDirectory(prefix="gradsum-run-") as directory:
+        with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
             write_files(Path(directory), storage, self._database, job)
             self._runs.send_files(run.run_id, directory)
         version = self._keep_model(run, job) if job.status == "succeeded" else None
@@ -144,6 +146,13 @@ class Mirror:
     def _move(self, job: Job, **changes: object) -> None:
         with self._database.write() as connection:
             tracking.change(connection, job.id, **changes)
+
+
+def empty_scratch(directory: Path) -> Path:
+    """`directory`, without what a tracker that was killed had prepared there for sending."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
 
 
 def result_points(job: Job) -> list[Point]:

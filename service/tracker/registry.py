@@ -25,8 +25,9 @@ Write = Callable[[Path, MlflowModel], None]
 class Registry:
     """The models and the registry of one MLflow server."""
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(self, client: MlflowClient, scratch: Path) -> None:
         self._client = client
+        self._scratch = scratch
         self._champions: dict[str, str] = {}  # what MLflow was last told, by name
 
     def keep(self, run: RunId, epoch: int, write: Write) -> LoggedModel:
@@ -39,7 +40,7 @@ class Registry:
         described = MlflowModel(
             artifact_path=kept.artifact_location, run_id=run.run_id, model_uuid=kept.model_id, model_id=kept.model_id
         )
-        with tempfile.TemporaryDirectory(prefix="gradsum-model-") as directory:
+        with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
             destination = Path(directory) / NAME
             write(destination, described)
             self._client.log_model_artifacts(kept.model_id, str(destination))

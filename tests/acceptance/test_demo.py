@@ -32,6 +32,13 @@ class Demo(NamedTuple):
         """Everything so far."""
         return self.output.read_text(errors="replace")
 
+    def ends_in(self, seconds: float) -> int:
+        """Its exit code, which has to come within `seconds`."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"not over after {seconds} s:\n{self.said()}") from None
+
     def wait_for(self, words: str) -> None:
         """Return once it has said `words`."""
         deadline = time.monotonic() + SIGHT_SECONDS
@@ -69,14 +76,14 @@ class Place(NamedTuple):
         try:
             yield Demo(process, output)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if process.poll() is None:  # the test has failed: let it stop its service, which is no part of its group
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(END_SECONDS)
 
     def run(self, seconds: float) -> str:
         """What a demo that has to succeed says."""
         with self.demo() as demo:
-            assert demo.process.wait(seconds) == 0, demo.said()
+            assert demo.ends_in(seconds) == 0, demo.said()
             return demo.said()
 
 
@@ -112,7 +119,7 @@ def test_ctrl_c_stops_everything(place: Place, moment: str) -> None:
         else:
             _wait_for_file(place.data_dir / "serve.json", demo)
         os.killpg(demo.process.pid, signal.SIGINT)
-        assert demo.process.wait(END_SECONDS) != 0
+        assert demo.ends_in(END_SECONDS) != 0
         assert "nothing is left running" in demo.said()
         assert "Traceback" not in demo.said()
 
@@ -121,7 +128,7 @@ def test_a_service_that_dies_ends_the_demo_with_its_last_words(place: Place) -> 
     with place.demo() as demo:
         demo.wait_for("The service is up")
         os.kill(int((place.data_dir / "serve.lock").read_text()), signal.SIGKILL)
-        assert demo.process.wait(END_SECONDS) != 0
+        assert demo.ends_in(END_SECONDS) != 0
         assert "The service ended" in demo.said()
         assert "serve.log" in demo.said()
         assert "Traceback" not in demo.said()
@@ -131,7 +138,7 @@ def test_a_database_that_is_none_ends_the_demo_with_a_reason(place: Place) -> No
     place.data_dir.mkdir()
     (place.data_dir / "gradsum.sqlite").write_bytes(b"this is no database" * 1000)
     with place.demo() as demo:
-        assert demo.process.wait(END_SECONDS) != 0
+        assert demo.ends_in(END_SECONDS) != 0
         assert "The service ended" in demo.said()
 
 
@@ -142,7 +149,7 @@ def test_a_data_directory_that_is_served_already_is_left_alone(place: Place) -> 
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         with place.demo() as demo:
-            assert demo.process.wait(END_SECONDS) != 0
+            assert demo.ends_in(END_SECONDS) != 0
             assert "already serves" in demo.said()
             assert "4711" in demo.said()
 

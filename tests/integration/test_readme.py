@@ -22,28 +22,19 @@ def blocks(language: str) -> list[str]:
 
 def shell(code: str, service: RunningService) -> str:
     """What a block of shell prints, typed by someone whose service has other ports than the README's."""
-    done = subprocess.run(
-        ["/bin/bash", "-euo", "pipefail", "-c", at(code, service)],
-        cwd=PROJECT,
-        env={**os.environ, "GRADSUM_URL": service.url},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run(["/bin/bash", "-euo", "pipefail", "-c", at(code, service)], service)
 
 
 def python(code: str, service: RunningService, *arguments: str) -> str:
     """What a block of Python prints."""
+    return run([sys.executable, "-c", at(code, service), *arguments], service)
+
+
+def run(command: list[str], service: RunningService) -> str:
+    """What a command prints that is run in the project's directory and has to succeed."""
+    environment = {**os.environ, "GRADSUM_URL": service.url}
     done = subprocess.run(
-        [sys.executable, "-c", at(code, service), *arguments],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -36,7 +36,7 @@ from workers.resolve import DatasetFacts, Limits, resolve
 from workers.spec import parse
 
 LIMITS = Limits(parameters=10**9, epochs=10**7, shards=4096, workers=1024)
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 CSV = "age,height,city,species\n" + "".join(
     f"{20 + place % 50},{150 + place * 0.37},{('Oslo', 'Rom')[place % 2]},{('cat', 'dog', 'eel')[place % 3]}\n"
     for place in range(60)

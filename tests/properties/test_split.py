@@ -4,25 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.columns import numbers, texts
 from workers.dataset import Column
 from workers.split import row_hashes
 
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.none() | st.text(st.characters(codec="utf-8"), max_size=8)
 ROWS = st.lists(st.tuples(NUMBERS, TEXTS, NUMBERS), min_size=1, max_size=12)
-
-
-def numbers(name: str, *values: float | None) -> Column:
-    missing = np.array([value is None for value in values])
-    plain = np.array([value or 0.0 for value in values])
-    return Column(name, "number", plain, missing if missing.any() else None, None)
-
-
-def texts(name: str, *values: str | None) -> Column:
-    categories = tuple(sorted({value for value in values if value is not None}))
-    codes = np.array([-1 if value is None else categories.index(value) for value in values], np.int32)
-    missing = codes < 0
-    return Column(name, "category", codes, missing if missing.any() else None, categories)
 
 
 def columns_of(rows: list[tuple[float | None, str | None, float | None]]) -> list[Column]:

@@ -4,22 +4,9 @@ import struct
 import numpy as np
 import pytest
 
-from workers.dataset import Column
+from tests.columns import numbers, texts
 from workers.errors import DataError
 from workers.split import row_hashes, split_by_hash, split_by_row
-
-
-def numbers(name: str, *values: float | None) -> Column:
-    missing = np.array([value is None for value in values])
-    plain = np.array([value or 0.0 for value in values])
-    return Column(name, "number", plain, missing if missing.any() else None, None)
-
-
-def texts(name: str, *values: str | None) -> Column:
-    categories = tuple(sorted({value for value in values if value is not None}))
-    codes = np.array([-1 if value is None else categories.index(value) for value in values], np.int32)
-    missing = codes < 0
-    return Column(name, "category", codes, missing if missing.any() else None, categories)
 
 
 def expected(salt: str, *values: float | str | None) -> int:
