@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -47,6 +48,7 @@ class Child:
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._questions: dict[int, Question] = {}
+        self._answers: deque[tuple[OnAnswer, Message | Lost]] = deque()
         self._numbers = itertools.count(1)
         self._pause = FIRST_PAUSE_SECONDS
         self._start_at = 0.0
@@ -54,19 +56,27 @@ class Child:
 
     def ask(self, message: Message, deadline_seconds: float, on_answer: OnAnswer) -> None:
         """Send `message`; `on_answer` is called once, from `pump`, with the answer or with Lost."""
+        if self.connection is None or self.ready is None:
+            self._answers.append((on_answer, Lost(f"{self.module} is not running")))
+            return
         number = next(self._numbers)
         self._questions[number] = Question(time.monotonic() + deadline_seconds, on_answer)
-        if self.connection is None or self.ready is None:
-            self._questions.pop(number)
-            on_answer(Lost(f"{self.module} is not running"))
-            return
         try:
             self.connection.send_bytes(json.dumps({"id": number, **message}, allow_nan=False).encode())
         except OSError:
             self._lose("it closed its pipe")
 
     def pump(self) -> None:
-        """Start the child if it is time to, take the answers that have come, and give up on those that are late."""
+        """Start the child if it is time to, take the answers that have come, and give up on those that are late.
+
+        An error in an `on_answer` comes out of here; the answers behind it wait for the next call.
+        """
+        self._look()
+        for _ in range(len(self._answers)):
+            on_answer, answer = self._answers.popleft()
+            on_answer(answer)
+
+    def _look(self) -> None:
         now = time.monotonic()
         if self._process is None:
             if now >= self._start_at:
@@ -115,7 +125,7 @@ class Child:
             return
         question = self._questions.pop(answer.get("id", 0), None)
         if question is not None:
-            question.on_answer(answer)
+            self._answers.append((question.on_answer, answer))
 
     def _how_it_ended(self) -> str:
         if self._process is None:
@@ -139,7 +149,7 @@ class Child:
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         questions, self._questions = self._questions, {}
         for question in questions.values():
-            question.on_answer(Lost(f"{self.module} was lost: {reason}"))
+            self._answers.append((question.on_answer, Lost(f"{self.module} was lost: {reason}")))
 
 
 def pipe_from_arguments() -> Connection:

@@ -18,7 +18,7 @@ from service.preparation import Preparation
 from service.recording import record
 from service.settings import Settings
 from service.store import components, datasets, jobs
-from service.store.database import Database, now
+from service.store.database import Database, DatabaseUnavailableError, now
 from service.store.jobs import Job
 
 TICK_SECONDS = 0.1
@@ -27,6 +27,7 @@ EAGER_PROGRESS_SECONDS = 0.2
 """While an attempt is young: most jobs are short, and someone may be watching."""
 YOUNG_SECONDS = 3.0
 REPORT_SECONDS = 5.0
+UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
 
 
@@ -63,12 +64,20 @@ class Dispatcher:
         """Work until `stopping` says so, then end the children."""
         try:
             while not stopping():
-                self.step()
+                self._step_if_the_record_answers()
                 pipes = [child.connection for child in (self._cluster, self._prepare) if child.connection]
                 wait(pipes, timeout=TICK_SECONDS) if pipes else time.sleep(TICK_SECONDS)
         finally:
             self._cluster.stop()
             self._prepare.stop()
+
+    def _step_if_the_record_answers(self) -> None:
+        """What a failed step has left undone is found missing by the next one."""
+        try:
+            self.step()
+        except DatabaseUnavailableError as error:
+            self._log.warning("database_unavailable", reason=error)
+            time.sleep(UNAVAILABLE_SECONDS)
 
     def step(self) -> None:
         """One look at the record and at the children."""
@@ -160,7 +169,11 @@ class Dispatcher:
                 reason = answer.reason if isinstance(answer, Lost) else answer["error"]
                 self._explain(job, Decision("wait", "waiting_for_workers", reason))
                 return
-            self._start_on(job, answer["driver"])
+            try:
+                self._start_on(job, answer["driver"])
+            except DatabaseUnavailableError:
+                self._release(job.id, keep=False)
+                raise
 
         self._cluster.ask({"do": "reserve", "job": job.id}, ANSWER_SECONDS, on_driver)
 

@@ -14,6 +14,10 @@ Columns = dict[str, list[Any]]
 """Equally long lists of numbers or null by name; `epoch` counts up by one."""
 
 
+FETCHED = 32
+"""Chunks in one query."""
+
+
 class Chunk(NamedTuple):
     """Some consecutive epochs, and the time that the record fixed for all of them."""
 
@@ -47,15 +51,16 @@ def last_epoch(connection: Connection, job_id: str) -> int:
 
 
 def chunks(connection: Connection, job_id: str, after_epoch: int = 0) -> Iterator[Chunk]:
-    """The chunks that hold epochs behind `after_epoch`, in order, whole."""
-    query = (
-        select(metric_chunks)
-        .where(metric_chunks.c.job_id == job_id, metric_chunks.c.last_epoch > after_epoch)
-        .order_by(metric_chunks.c.first_epoch)
-    )
-    for row in connection.execute(query).mappings():
-        columns: Columns = json.loads(zlib.decompress(row["columns"]))
-        yield Chunk(row["first_epoch"], row["last_epoch"], row["recorded_at"], columns)
+    """The chunks that hold epochs behind `after_epoch`, in order, whole.
+
+    Some rows are fetched at a time, each time all of them: a cursor left open would keep SQLite's lock.
+    """
+    query = select(metric_chunks).where(metric_chunks.c.job_id == job_id).order_by(metric_chunks.c.first_epoch)
+    while some := connection.execute(query.where(metric_chunks.c.last_epoch > after_epoch).limit(FETCHED)).all():
+        for row in some:
+            columns: Columns = json.loads(zlib.decompress(row.columns))
+            yield Chunk(row.first_epoch, row.last_epoch, row.recorded_at, columns)
+        after_epoch = some[-1].last_epoch
 
 
 def rows(connection: Connection, job_id: str, after_epoch: int, limit: int) -> tuple[list[dict[str, object]], bool]:
