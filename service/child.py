@@ -1,9 +1,7 @@
 """A disposable child process that answers questions over a pipe, each in time; replaced when it dies or hangs."""
 
-import itertools
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from service.logs import Log
+from service.processes import how_it_ended
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
@@ -25,20 +24,27 @@ class Lost(NamedTuple):
     """No answer will come: the child died, hung, or could not start."""
 
     reason: str
+    in_hand: bool
+    """The child had the question: perhaps it is the reason."""
 
 
 OnAnswer = Callable[[Message | Lost], None]
 
 
 class Question(NamedTuple):
-    """A message that waits for its answer until `deadline` (monotonic seconds)."""
+    """A message, how long its answer may take once it is sent, and who wants to know."""
 
-    deadline: float
+    message: Message
+    seconds: float
     on_answer: OnAnswer
 
 
 class Child:
-    """Runs `python -m module FD` and keeps it running; never blocks longer than a write to a pipe."""
+    """Runs `python -m module FD` and keeps it running.
+
+    It gets one question at a time, when it has answered the last one: so it is reading whenever we write, and
+    neither side can block the other.
+    """
 
     def __init__(self, module: str, log: Log, start_seconds: float = 60.0) -> None:
         self.module = module
@@ -47,24 +53,22 @@ class Child:
         self._log = log
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._questions: dict[int, Question] = {}
+        self._waiting: deque[Question] = deque()
+        self._asked: Question | None = None
+        self._answer_by = 0.0
         self._answers: deque[tuple[OnAnswer, Message | Lost]] = deque()
-        self._numbers = itertools.count(1)
+        self._number = 0
         self._pause = FIRST_PAUSE_SECONDS
         self._start_at = 0.0
         self._ready_by = 0.0
 
     def ask(self, message: Message, deadline_seconds: float, on_answer: OnAnswer) -> None:
         """Send `message`; `on_answer` is called once, from `pump`, with the answer or with Lost."""
-        if self.connection is None or self.ready is None:
-            self._answers.append((on_answer, Lost(f"{self.module} is not running")))
+        if self.ready is None:
+            self._answers.append((on_answer, Lost(f"{self.module} is not running", in_hand=False)))
             return
-        number = next(self._numbers)
-        self._questions[number] = Question(time.monotonic() + deadline_seconds, on_answer)
-        try:
-            self.connection.send_bytes(json.dumps({"id": number, **message}, allow_nan=False).encode())
-        except OSError:
-            self._lose("it closed its pipe")
+        self._waiting.append(Question(message, deadline_seconds, on_answer))
+        self._send_next()
 
     def pump(self) -> None:
         """Start the child if it is time to, take the answers that have come, and give up on those that are late.
@@ -86,15 +90,23 @@ class Child:
         now = time.monotonic()
         if self._process is not None and self.ready is None and now > self._ready_by:
             self._lose(f"it was not ready after {self._start_seconds:g} s")
-        if any(now > question.deadline for question in self._questions.values()):
+        if self._asked is not None and now > self._answer_by:
             self._lose("it did not answer in time")
+
+    def restart(self, reason: str) -> None:
+        """End the child, and with it what it holds; the next `pump` after a pause starts another."""
+        self._lose(reason)
+
+    def hang_up(self) -> None:
+        """Close the pipe: the child leaves by itself."""
+        if self.connection is not None:
+            self.connection.close()
 
     def stop(self) -> None:
         """End the child for good."""
         if self._process is None:
             return
-        if self.connection is not None:
-            self.connection.close()  # its end of file: it leaves by itself
+        self.hang_up()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -115,7 +127,7 @@ class Child:
         try:
             while self.connection is not None and self.connection.poll():
                 self._take(json.loads(self.connection.recv_bytes()))
-        except (EOFError, OSError):
+        except (EOFError, OSError, json.JSONDecodeError):
             self._lose(self._how_it_ended())
 
     def _take(self, answer: Message) -> None:
@@ -123,9 +135,21 @@ class Child:
             self.ready = answer
             self._pause = FIRST_PAUSE_SECONDS
             return
-        question = self._questions.pop(answer.get("id", 0), None)
-        if question is not None:
-            self._answers.append((question.on_answer, answer))
+        if self._asked is not None and answer.get("id") == self._number:
+            self._answers.append((self._asked.on_answer, answer))
+            self._asked = None
+            self._send_next()
+
+    def _send_next(self) -> None:
+        if self._asked is not None or not self._waiting or self.connection is None:
+            return
+        self._asked = self._waiting.popleft()
+        self._number += 1
+        self._answer_by = time.monotonic() + self._asked.seconds
+        try:
+            self.connection.send_bytes(json.dumps({"id": self._number, **self._asked.message}).encode())
+        except OSError:
+            self._lose("it closed its pipe")
 
     def _how_it_ended(self) -> str:
         if self._process is None:
@@ -134,7 +158,7 @@ class Child:
             code = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             return "it closed its pipe"
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return how_it_ended(code)
 
     def _lose(self, reason: str) -> None:
         """Forget this child, tell everyone who waits, and let the next one start after a pause."""
@@ -147,9 +171,12 @@ class Child:
         self._log.warning("child_lost", child=self.module, reason=reason, restart_seconds=self._pause)
         self._start_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
-        questions, self._questions = self._questions, {}
-        for question in questions.values():
-            self._answers.append((question.on_answer, Lost(f"{self.module} was lost: {reason}")))
+        lost = Lost(f"{self.module} was lost: {reason}", in_hand=True)
+        if self._asked is not None:
+            self._answers.append((self._asked.on_answer, lost))
+        self._answers += [(question.on_answer, lost._replace(in_hand=False)) for question in self._waiting]
+        self._asked = None
+        self._waiting.clear()
 
 
 def pipe_from_arguments() -> Connection:

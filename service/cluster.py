@@ -17,6 +17,7 @@ from service.child import Message, pipe_from_arguments
 from service.settings import load_settings
 from workers.driver import Driver
 from workers.problem import Order
+from workers.team import ACTOR_OPTIONS
 
 CALL_SECONDS = 5.0
 """How long a driver may take to answer."""
@@ -24,8 +25,6 @@ RETRY_SECONDS = 2.0
 """How long a driver that could not start is not tried again."""
 IDLE_DRIVERS = 2
 """How many drivers wait, imported and warm, for the next jobs."""
-SHARE_OF_NODE = 1e-4
-"""Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
 
 
 class PooledDriver(NamedTuple):
@@ -76,8 +75,11 @@ class Cluster:
     def _start(self, request: Message) -> Message:
         driver = self._busy[request["job"]]
         order = Order(**request["order"])
-        started = ray.get(driver.actor.start.remote(request["job"], request["attempt"], order), timeout=CALL_SECONDS)
-        return {"started": started}
+        answer = driver.actor.start.remote(request["job"], request["attempt"], order)
+        try:
+            return {"started": ray.get(answer, timeout=CALL_SECONDS)}
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            return {"started": False, "reason": type(error).__name__}
 
     def _progress(self, jobs: dict[str, int]) -> Message:
         """What the drivers of `jobs` have done since the epochs given; `gone` for those that do not answer."""
@@ -106,7 +108,7 @@ class Cluster:
 
     def _fill(self) -> None:
         while time.monotonic() >= self._fill_at and len(self._idle) + len(self._starting) < IDLE_DRIVERS:
-            actor = ray.remote(num_cpus=0, resources={"gradsum": SHARE_OF_NODE})(Driver).remote()
+            actor = ray.remote(**ACTOR_OPTIONS)(Driver).remote()
             self._starting.append((actor, actor.describe.remote()))
 
     def _collect(self) -> None:
@@ -148,12 +150,24 @@ def serve(connection: Connection, address: str) -> None:
         address=address, namespace="gradsum", log_to_driver=False, logging_level="WARNING", configure_logging=False
     )
     cluster = Cluster()
-    with contextlib.suppress(EOFError, OSError):  # the dispatcher is gone, or wants this process to go
-        connection.send_bytes(json.dumps({"ready": True, "slots": _slots()}).encode())
-        while True:
-            request = json.loads(connection.recv_bytes())
-            connection.send_bytes(json.dumps({"id": request["id"], **cluster.answer(request)}).encode())
+    _send(connection, {"ready": True, "slots": _slots()})
+    while (request := _receive(connection)) is not None:
+        _send(connection, {"id": request["id"], **cluster.answer(request)})
     ray.shutdown()
+
+
+def _receive(connection: Connection) -> Message | None:
+    """The next request; None where the dispatcher is gone, or wants this process to go."""
+    try:
+        request: Message = json.loads(connection.recv_bytes())
+    except (EOFError, OSError):
+        return None
+    return request
+
+
+def _send(connection: Connection, answer: Message) -> None:
+    with contextlib.suppress(OSError):  # nobody waits for it; the next _receive says so
+        connection.send_bytes(json.dumps(answer).encode())
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ class Facts(NamedTuple):
     has_driver: bool  # a driver works, or is being asked to
     slots: int | None  # workers the cluster runs at once; None while there is no cluster
     free_slots: int
+    lost_drivers: int = 0  # attempts that ended because their driver was lost
 
 
 class Decision(NamedTuple):
@@ -46,8 +47,8 @@ def decide(job: Job, facts: Facts) -> Decision:
 
 
 def _next_attempt(job: Job, facts: Facts) -> Decision:
-    if job.attempt >= job.spec["max_attempts"]:
-        return Decision("fail", "driver_lost", f"Its driver was lost {job.attempt} times (max_attempts).")
+    if facts.lost_drivers >= job.spec["max_attempts"]:
+        return Decision("fail", "driver_lost", f"Its driver was lost {facts.lost_drivers} times (max_attempts).")
     return _place(job, facts)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
+from service.jobs import allowed
 from service.leadership import Leadership
 from service.logs import Log
 from service.preparation import Preparation
@@ -55,10 +56,12 @@ class Dispatcher:
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()
+        self._someone_waits = False
         self._slots: int | None = None
         self._asking = False
         self._ask_at = 0.0
         self._report_at = 0.0
+        self._reported_up: bool | None = None
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Work until `stopping` says so, then end the children."""
@@ -68,15 +71,20 @@ class Dispatcher:
                 pipes = [child.connection for child in (self._cluster, self._prepare) if child.connection]
                 wait(pipes, timeout=TICK_SECONDS) if pipes else time.sleep(TICK_SECONDS)
         finally:
+            self._cluster.hang_up()
+            self._prepare.hang_up()
             self._cluster.stop()
             self._prepare.stop()
 
     def _step_if_the_record_answers(self) -> None:
-        """What a failed step has left undone is found missing by the next one."""
+        """What a failed step has left undone is found missing by the next one, so no error ends this process."""
         try:
             self.step()
         except DatabaseUnavailableError as error:
             self._log.warning("database_unavailable", reason=error)
+            time.sleep(UNAVAILABLE_SECONDS)
+        except Exception:  # noqa: BLE001 - it is logged, and the service must go on
+            self._log.exception("step_failed")
             time.sleep(UNAVAILABLE_SECONDS)
 
     def step(self) -> None:
@@ -85,20 +93,41 @@ class Dispatcher:
         self._prepare.pump()
         self._slots = None if self._cluster.ready is None else self._slots or self._cluster.ready["slots"]
         if not self._leadership.holds():
+            self._step_down()
             return
         with self._database.read() as connection:
             waiting = datasets.preparing(connection)
             unfinished = jobs.unfinished(connection)
-            sources = {job.dataset_id: datasets.get(connection, job.dataset_id) for job in unfinished}
+            sources = {key: datasets.get(connection, key) for key in {job.dataset_id for job in unfinished}}
         for uploaded in waiting:
             self._preparation.ingest(uploaded)
         self._forget_all_but({job.id for job in unfinished})
+        self._someone_waits = False
         for job in unfinished:
             dataset = sources[job.dataset_id]
             if dataset is not None:
-                self._advance(job, dataset)
+                self._advance_or_fail(job, dataset)
         self._ask_for_progress()
         self._report()
+
+    def _step_down(self) -> None:
+        """Another dispatcher leads: our drivers end, and its attempts take their place."""
+        if self._running:
+            self._running = {}
+            self._cluster.restart("another dispatcher leads")
+
+    def _advance_or_fail(self, job: Job, dataset: datasets.Dataset) -> None:
+        """An error of ours about one job ends that job, not the others."""
+        try:
+            self._advance(job, dataset)
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is logged, and the other jobs must go on
+            self._log.exception("job_not_understood", job_id=job.id)
+            message = f"Gradsum can't go on with this job: {type(error).__name__}: {error}"
+            with self._database.write() as connection:
+                if allowed(job.status, "failed"):
+                    jobs.move(connection, job, "failed", message, error={"code": "internal", "message": message})
 
     def _advance(self, job: Job, dataset: datasets.Dataset) -> None:
         decision = decide(job, self._facts(job, dataset))
@@ -117,11 +146,17 @@ class Dispatcher:
                 self._restart(job)
         if decision.step in {"wait", "prepare"} and job.status in {"queued", "starting"}:
             self._explain(job, decision)
+        if decision.code == "waiting_for_workers" and wanted_workers(job, self._slots) <= (self._slots or 0):
+            self._someone_waits = True  # its turn comes before that of all behind it
 
     def _facts(self, job: Job, dataset: datasets.Dataset) -> Facts:
         taken = sum(running.workers for running in self._running.values())
-        slots = self._slots
-        return Facts(dataset.status, job.id in self._running, slots, max((slots or 0) - taken, 0))
+        free = 0 if self._someone_waits else max((self._slots or 0) - taken, 0)
+        lost = 0
+        if job.status == "starting" and job.id not in self._running:
+            with self._database.read() as connection:
+                lost = jobs.lost_drivers(connection, job.id)
+        return Facts(dataset.status, job.id in self._running, self._slots, free, lost)
 
     def _explain(self, job: Job, decision: Decision) -> None:
         if decision.status_reason == job.status_reason:
@@ -155,7 +190,7 @@ class Dispatcher:
     def _restart(self, job: Job) -> None:
         """A running job without a driver goes back to starting, where it gets its next attempt."""
         with self._database.write() as connection:
-            jobs.end_attempt(connection, job.id, job.attempt, "its driver was lost")
+            jobs.end_attempt(connection, job.id, job.attempt, jobs.SERVICE_RESTARTED)
             jobs.move(connection, job, "starting", f"the driver of attempt {job.attempt} was lost")
         self._log.warning("driver_lost", job_id=job.id, attempt=job.attempt)
 
@@ -171,7 +206,7 @@ class Dispatcher:
                 return
             try:
                 self._start_on(job, answer["driver"])
-            except DatabaseUnavailableError:
+            except Exception:
                 self._release(job.id, keep=False)
                 raise
 
@@ -196,6 +231,8 @@ class Dispatcher:
         def on_started(answer: Message | Lost) -> None:
             if isinstance(answer, Lost) or not answer.get("started"):
                 self._release(job.id, keep=False)
+                with self._database.write() as connection:
+                    jobs.end_attempt(connection, job.id, attempt, "its driver could not be started")
                 return
             running.started = True
             self._ask_at = 0.0
@@ -229,7 +266,7 @@ class Dispatcher:
     def _ask_for_progress(self) -> None:
         moment = time.monotonic()
         since = {job_id: running.last_epoch for job_id, running in self._running.items() if running.started}
-        if self._asking or moment < self._ask_at or not since:
+        if self._asking or moment < self._ask_at or self._cluster.ready is None:
             return
         self._asking = True
         young = any(moment - self._running[job_id].since < YOUNG_SECONDS for job_id in since)
@@ -240,7 +277,7 @@ class Dispatcher:
         """Record what the drivers say, for all jobs in one transaction."""
         self._asking = False
         if isinstance(answer, Lost):
-            self._running = {}
+            self._lose_all(answer.reason)
             return
         self._slots = answer["slots"]
         with self._database.write() as connection:
@@ -257,13 +294,20 @@ class Dispatcher:
                 self._release(job_id, keep=outcome in {"succeeded", "failed"})
                 self._log.info("attempt_ended", job_id=job_id, outcome=outcome)
 
+    def _lose_all(self, reason: str) -> None:
+        """The child that held the drivers is gone, and they with it."""
+        lost, self._running = self._running, {}
+        with self._database.write() as connection:
+            for job_id, running in lost.items():
+                jobs.end_attempt(connection, job_id, running.attempt, reason)
+
     def _report(self) -> None:
-        """Say how the dispatcher and its cluster are, for /readyz."""
+        """Say how the dispatcher and its cluster are, for /readyz: now and then, and when that changes."""
         moment = time.monotonic()
-        if moment < self._report_at:
-            return
-        self._report_at = moment + REPORT_SECONDS
         up = self._slots is not None
+        if moment < self._report_at and up == self._reported_up:
+            return
+        self._report_at, self._reported_up = moment + REPORT_SECONDS, up
         with self._database.write() as connection:
             components.report(connection, "dispatcher", "ok", {"running_jobs": len(self._running)})
             details = {"worker_slots": self._slots} if up else {"message": "The Ray cluster does not answer."}

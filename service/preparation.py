@@ -16,7 +16,7 @@ from service.store.jobs import Job
 from workers.errors import GradsumError
 from workers.matrix import MatrixRequest, matrix_key
 from workers.plan import make_plan
-from workers.resolve import resolve
+from workers.resolve import check_limits, resolve
 from workers.spec import JobSpec
 
 WORK_SECONDS = 6 * 3600.0
@@ -82,6 +82,8 @@ class Preparation:
 
     def build(self, job: Job, dataset: Dataset, slots: int) -> None:
         """Have the training matrix built, then plan the job."""
+        if job.id in self._asked:
+            return
         spec = JobSpec.model_validate(job.spec)
         request = matrix_request(spec)
         key = matrix_key(dataset.content_key, request)
@@ -103,10 +105,16 @@ class Preparation:
         self._ask(job.id, message, on_done)
 
     def _plan(self, job: Job, spec: JobSpec, key: str, matrix: dict[str, Any], slots: int, notes: list[str]) -> None:
+        n_inputs, n_outputs = matrix["n_inputs"], len(matrix["classes"] or matrix["targets"])
+        try:
+            check_limits(spec, limits_of(self._settings), n_inputs, n_outputs)
+        except GradsumError as error:
+            self._fail(job, {"code": error.code, "message": error.message})
+            return
         plan = make_plan(
             spec,
-            n_inputs=matrix["n_inputs"],
-            n_outputs=len(matrix["classes"] or matrix["targets"]),
+            n_inputs=n_inputs,
+            n_outputs=n_outputs,
             n_training=matrix["training_rows"],
             n_validation=matrix["validation_rows"],
             slots=slots,
@@ -133,9 +141,10 @@ class Preparation:
         def on_answer(answer: Message | Lost) -> None:
             self._asked.discard(key)
             if not isinstance(answer, Lost):
+                self._losses.pop(key, None)
                 on_done(answer)
                 return
-            self._losses[key] += self._child.ready is not None or "was lost" in answer.reason
+            self._losses[key] += answer.in_hand
             if self._losses[key] >= MOST_LOSSES:
                 message = f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}."
                 on_done({"error": {"code": "preparation_failed", "message": message, "errors": []}})

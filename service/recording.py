@@ -23,9 +23,10 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     if epochs:
         changes["progress"] = progress(job, epochs)
     state = report["state"]
-    if state == "running" and job.status == "starting":
+    if job.status == "starting" and state in {"running", "succeeded"}:
         jobs.move(connection, job, "running", **changes)
-    elif state in {"succeeded", "failed"}:
+        job = jobs.required(connection, job_id)
+    if state in {"succeeded", "failed"}:
         _end(connection, job, report, changes)
     else:
         jobs.change(connection, job, **changes) if changes else None
@@ -55,9 +56,9 @@ def _end(connection: Transaction, job: Job, report: dict[str, Any], changes: dic
         jobs.move(connection, job, "failed", report["error"]["message"], error=report["error"], **changes)
         return
     result = report["result"]
-    jobs.move(connection, job, "succeeded", result=result, numerics=result["numerics"], **changes)
+    moved = jobs.move(connection, job, "succeeded", result=result, numerics=result["numerics"], **changes)
     name = job.spec["tracking"]["registered_model"]
-    if name is not None:
+    if moved and name is not None:
         models.add(
             connection,
             project=job.project,

@@ -23,7 +23,7 @@ from workers.model import save
 from workers.preprocessing import from_json
 from workers.problem import Order, Problem, problem_of
 from workers.team import Combine, Team, combine
-from workers.training import Figures, Parameters, train
+from workers.training import Figures, Parameters, diverged, train
 
 LARGEST_ANSWER = 20_000
 """Epochs in one answer to `progress`; the rest comes with the next."""
@@ -42,7 +42,8 @@ class Attempt:
         self._order = order
         self._combine = combine_parts
         self._epochs: list[Figures] = []  # those that the record may not have yet
-        self._best = (math.inf, 0)  # the lowest validation loss (without one: loss), and its epoch
+        self._best = (math.inf, 0)  # the lowest score, and its epoch
+        self._score = "loss"
         self._team: Team | None = None
         self._cancelled = False
         self._outcome: dict[str, Any] = {"state": "starting"}
@@ -74,7 +75,10 @@ class Attempt:
         except Cancelled:
             self._outcome = {"state": "cancelled"}
         except ray.exceptions.RayError as error:
-            self._outcome = {"state": "gone", "reason": f"a worker could not be started ({type(error).__name__})"}
+            self._outcome = {
+                "state": "gone",
+                "reason": f"a worker was lost or could not be started ({type(error).__name__})",
+            }
         except GradsumError as error:
             self._outcome = {"state": "failed", "error": {"code": error.code, "message": error.message}}
         except Exception as error:
@@ -88,6 +92,7 @@ class Attempt:
         try:
             first, last = problem.matrix.training_rows, problem.matrix.training_rows + problem.matrix.validation_rows
             validation = Evaluation(problem, first, last, "validation")
+            self._score = "validation_loss" if last > first else "loss"
             self._outcome = {"state": "running"}
             parameters = train(problem, team.sum_of_shard_gradients, validation.scores, self._on_epoch)
             return self._result(problem, team, parameters, validation)
@@ -96,14 +101,17 @@ class Attempt:
 
     def _on_epoch(self, figures: Figures) -> None:
         self._epochs.append(figures)
-        score = figures.get("validation_loss")
-        self._best = min(self._best, (figures["loss"] if score is None else score, figures["epoch"]))
+        score = figures.get(self._score)
+        if score is not None:
+            self._best = min(self._best, (score, figures["epoch"]))
         if self._cancelled:
             raise Cancelled
 
     def _result(self, problem: Problem, team: Team, parameters: Parameters, validation: Evaluation) -> dict[str, Any]:
         """Write the model's files and return what the job record keeps."""
         loss, _ = team.sum(parameters)
+        if not math.isfinite(loss):
+            raise diverged("loss", problem.epochs, problem.learning_rate)
         matrix = problem.matrix
         test = Evaluation(problem, matrix.training_rows + matrix.validation_rows, len(matrix.X), "test")
         sha256 = publish_model(Path(self._order.output_directory) / "model", problem, parameters)

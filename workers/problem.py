@@ -48,7 +48,7 @@ class Problem(NamedTuple):
         """What the network should answer for rows `first` to `last`: (rows, n_outputs), one-hot for classes."""
         values = self.matrix.y[first:last]
         if self.matrix.classes is None:
-            return np.ascontiguousarray(values.reshape(last - first, -1), dtype=self.dtype)
+            return np.ascontiguousarray(values.reshape(-1, self.network.sizes[-1]), dtype=self.dtype)
         one_hot = np.zeros((last - first, len(self.matrix.classes)), dtype=self.dtype)
         one_hot[np.arange(last - first), values] = 1
         return one_hot

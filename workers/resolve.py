@@ -116,6 +116,8 @@ def _check_columns_exist(spec: JobSpec, columns: Mapping[str, Column]) -> None:
     asked = [("target", name) for name in spec.targets]
     asked += [(f"ignore[{place}]", name) for place, name in enumerate(spec.ignore)]
     asked += [(f"features[{place}]", name) for place, name in enumerate(_given_features(spec))]
+    if spec.split.column is not None:
+        asked.append(("split.column", spec.split.column))
     for field, name in asked:
         if name not in columns:
             nearest = difflib.get_close_matches(name, columns, n=1)

@@ -20,6 +20,9 @@ from workers.worker import ShardWorker
 START_SECONDS = 60.0
 STEP_SECONDS = 120.0
 
+ACTOR_OPTIONS = {"num_cpus": 0, "resources": {"gradsum": 1e-4}}
+"""Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
+
 Combine = Callable[[Mapping[Node, Share], int], Share]
 """Adds the sums of nodes up to the sum over all shards."""
 
@@ -69,7 +72,8 @@ class Team:
         self._combine = combine_parts
         self._n_shards = len(problem.ranges)
         own, *others = assign(self._n_shards, order.plan["workers"])
-        actors = [ray.remote(ShardWorker).remote(order, shards.start, shards.stop) for shards in others]
+        actor_class = ray.remote(**ACTOR_OPTIONS)(ShardWorker)
+        actors = [actor_class.remote(order, shards.start, shards.stop) for shards in others]
         self._local = ShardGradients(problem, own)
         self._driver = Member(platform.node(), os.getpid(), own)
         self._remotes = [self._join(actor, shards) for actor, shards in zip(actors, others, strict=True)]

@@ -51,6 +51,7 @@ def train(
         parameters, optimizer_state = method.update(
             loss, gradient, state.parameters, state.optimizer_state, problem.learning_rate
         )
+        refuse_weights_that_are_not_finite(epoch, parameters, problem.learning_rate)
         state = State(epoch, parameters, optimizer_state)
         figures: Figures = {"epoch": epoch, "loss": loss, "gradient_norm": gradient_norm}
         if epoch % training.validate_every_epochs == 0 or epoch == problem.epochs:
@@ -63,9 +64,19 @@ def refuse_if_not_finite(epoch: int, loss: float, gradient_norm: float, learning
     """Raise Diverged where training can't go on, with what to try."""
     if math.isfinite(loss) and math.isfinite(gradient_norm):
         return
-    what = "loss" if not math.isfinite(loss) else "gradient"
-    raise Diverged(
-        f"The {what} stopped being a finite number in epoch {epoch}. Try a smaller training.learning_rate "
+    raise diverged("loss" if not math.isfinite(loss) else "gradient", epoch, learning_rate)
+
+
+def refuse_weights_that_are_not_finite(epoch: int, parameters: Parameters, learning_rate: float) -> None:
+    """Raise Diverged where an update went beyond what the dtype can hold."""
+    if not math.isfinite(norm(parameters)):
+        raise diverged("weights", epoch, learning_rate)
+
+
+def diverged(what: str, epoch: int, learning_rate: float) -> Diverged:
+    """The error, with what to try."""
+    return Diverged(
+        f"The {what} stopped being finite in epoch {epoch}. Try a smaller training.learning_rate "
         f"(it is {learning_rate:g}), or preprocessing.standardize."
     )
 

@@ -4,12 +4,15 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from service.jobs import FINAL, allowed
 from service.store.database import now
 from service.store.pages import page
 from service.store.tables import attempts, idempotency_keys, jobs, tracking, transitions
+
+LONGEST_REASON = 2000
+SERVICE_RESTARTED = "the service that held its driver was restarted"
 
 
 @dataclass(frozen=True)
@@ -154,12 +157,18 @@ def add_attempt(connection: Connection, job_id: str, attempt: int, driver: dict[
 
 
 def end_attempt(connection: Connection, job_id: str, attempt: int, reason: str) -> None:
-    """Record why an attempt ended."""
+    """Record why an attempt ended; the first reason stays."""
     connection.execute(
         attempts.update()
-        .where(attempts.c.job_id == job_id, attempts.c.attempt == attempt)
-        .values(ended_at=now(), reason=reason)
+        .where(attempts.c.job_id == job_id, attempts.c.attempt == attempt, attempts.c.ended_at.is_(None))
+        .values(ended_at=now(), reason=reason[:LONGEST_REASON])
     )
+
+
+def lost_drivers(connection: Connection, job_id: str) -> int:
+    """How many attempts of the job ended because their driver was lost, and not the service around it."""
+    query = select(func.count()).where(attempts.c.job_id == job_id, attempts.c.ended_at.is_not(None))
+    return connection.execute(query.where(attempts.c.reason != SERVICE_RESTARTED)).scalar_one()
 
 
 def history(connection: Connection, job_id: str) -> list[dict[str, Any]]:
@@ -196,4 +205,6 @@ def recall_key(connection: Connection, project: str, actor: str, key: str) -> tu
 
 
 def _record_transition(connection: Connection, job_id: str, status: str, reason: str | None) -> None:
-    connection.execute(transitions.insert().values(job_id=job_id, status=status, at=now(), reason=reason))
+    connection.execute(
+        transitions.insert().values(job_id=job_id, status=status, at=now(), reason=reason and reason[:LONGEST_REASON])
+    )

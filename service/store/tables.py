@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -40,7 +41,7 @@ datasets = Table(
     Column("source", JSON, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("content_key", String(64), nullable=False),
-    Column("bytes", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
     Column("rows", Integer),
     Column("rejected_rows", Integer),
     Column("columns", JSON),

@@ -1,5 +1,6 @@
 """Real Ray actors: any number of workers ends in the same bits, because the order of additions is the tree's."""
 
+import json
 import os
 import signal
 import time
@@ -33,6 +34,7 @@ def cluster() -> Iterator[None]:
     ray.init(
         address="local",
         num_cpus=3,
+        resources={"gradsum": 1000},
         include_dashboard=False,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
@@ -167,3 +169,57 @@ def test_a_loss_that_is_not_finite_ends_the_attempt_with_the_epoch_and_a_hint(
     assert report["state"] == "failed"
     assert report["error"]["code"] == "diverged"
     assert "learning_rate" in report["error"]["message"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_numbers_are_predicted_from_categories_and_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "houses.csv"
+    rows = [f"{('Oslo', 'Bergen', 'Paris')[n % 3]},{n},{2.5 * n + 40 * (n % 3)}" for n in range(200)]
+    file.write_text("city,size,price\n" + "\n".join(rows) + "\n")
+    read = ingest_csv(file, {}, tmp_path / "houses", {"columns": 10})
+    facts = DatasetFacts("ds_2", "houses", read["rows"], read["columns"])
+    body = {"dataset": "houses", "target": "price", "split": {"validation": 0.2, "test": 0.1}}
+    spec = resolve(parse(body), facts, LIMITS).spec
+    split = spec.split.model_dump(include={"validation", "test", "by", "column", "salt"})
+    request = MatrixRequest(("price",), "regression", ("city", "size"), split, standardize=True, dtype="float32")
+    build(tmp_path / "houses", request, tmp_path / "matrix")
+    order = Order(spec.model_dump(), {"shards": SHARDS, "workers": 2}, str(tmp_path / "matrix"), str(tmp_path / "job"))
+    result = run(Driver, order)["result"]
+    assert result["validation_r2"] > 0.5
+    assert result["test_r2"] > 0.5
+    without_test = body | {"split": {"validation": 0.0}}
+    spec = resolve(parse(without_test), facts, LIMITS).spec
+    build(tmp_path / "houses", request._replace(split={**split, "validation": 0.0, "test": 0.0}), tmp_path / "all")
+    order = order._replace(spec=spec.model_dump(), matrix_directory=str(tmp_path / "all"))
+    report = run(Driver, order)
+    assert report["state"] == "succeeded", report
+    assert "validation_r2" not in report["result"]
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("epochs", [2, 50])
+def test_weights_that_overflow_end_the_attempt_before_they_are_recorded(tmp_path: Path, epochs: int) -> None:
+    file = tmp_path / "steep.csv"
+    file.write_text("x,y\n" + "".join(f"{n}e15,{n}.5e15\n" for n in range(1, 100)))
+    read = ingest_csv(file, {}, tmp_path / "steep", {"columns": 10})
+    body = {
+        "dataset": "steep",
+        "target": "y",
+        "preset": "textbook",
+        "network": {"activation": "identity", "output_activation": "identity"},
+        "training": {"epochs": epochs, "learning_rate": 1000.0},
+    }
+    spec = resolve(parse(body), DatasetFacts("ds_3", "steep", read["rows"], read["columns"]), LIMITS).spec
+    split = spec.split.model_dump(include={"validation", "test", "by", "column", "salt"})
+    build(
+        tmp_path / "steep",
+        MatrixRequest(("y",), "regression", ("x",), split, standardize=False, dtype="float32"),
+        tmp_path / "m",
+    )
+    report = run(
+        Driver, Order(spec.model_dump(), {"shards": 8, "workers": 1}, str(tmp_path / "m"), str(tmp_path / "o"))
+    )
+    assert report["state"] == "failed"
+    assert report["error"]["code"] == "diverged"
+    assert "Infinity" not in json.dumps(report)
+    assert "NaN" not in json.dumps(report)

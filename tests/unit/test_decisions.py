@@ -49,7 +49,8 @@ def test_automatic_workers_give_way_to_a_smaller_cluster() -> None:
 def test_a_job_whose_driver_is_gone_gets_another_attempt_until_there_are_no_more() -> None:
     assert step(status="running", attempt=1) == ("restart", None)
     assert step(status="starting", attempt=1) == ("start", None)
-    assert step(status="starting", attempt=3) == ("fail", "driver_lost")
+    assert step(status="starting", attempt=9) == ("start", None)
+    assert step(facts=READY._replace(lost_drivers=3), status="starting", attempt=9) == ("fail", "driver_lost")
 
 
 def test_a_job_with_a_driver_is_left_alone_unless_it_is_cancelled() -> None:

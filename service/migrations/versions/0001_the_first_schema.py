@@ -41,7 +41,7 @@ def upgrade() -> None:
         sa.Column("source", sa.JSON(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("content_key", sa.String(length=64), nullable=False),
-        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=True),
         sa.Column("rejected_rows", sa.Integer(), nullable=True),
         sa.Column("columns", sa.JSON(), nullable=True),
