@@ -19,7 +19,7 @@ from service.preparation import Preparation
 from service.recording import record
 from service.settings import Settings
 from service.store import components, datasets, jobs
-from service.store.database import Database, DatabaseUnavailableError, now
+from service.store.database import Database, DatabaseUnavailableError, Transaction, now
 from service.store.jobs import Job
 
 TICK_SECONDS = 0.1
@@ -282,7 +282,7 @@ class Dispatcher:
         self._slots = answer["slots"]
         with self._database.write() as connection:
             ended = {
-                job_id: record(connection, job_id, self._running[job_id].attempt, report)
+                job_id: self._record(connection, job_id, report)
                 for job_id, report in answer["jobs"].items()
                 if job_id in self._running
             }
@@ -293,6 +293,18 @@ class Dispatcher:
             if outcome is not None:
                 self._release(job_id, keep=outcome in {"succeeded", "failed"})
                 self._log.info("attempt_ended", job_id=job_id, outcome=outcome)
+
+    def _record(self, connection: Transaction, job_id: str, report: dict[str, Any]) -> str | None:
+        """Write one report; one that makes no sense ends its job, not the recording of the others."""
+        try:
+            return record(connection, job_id, self._running[job_id].attempt, report)
+        except (ValueError, TypeError, LookupError) as error:
+            self._log.exception("report_not_understood", job_id=job_id)
+            message = f"What its driver reported makes no sense: {type(error).__name__}: {error}"
+            job = jobs.get(connection, job_id)
+            if job is not None and allowed(job.status, "failed"):
+                jobs.move(connection, job, "failed", message, error={"code": "internal", "message": message})
+            return "gone"
 
     def _lose_all(self, reason: str) -> None:
         """The child that held the drivers is gone, and they with it."""

@@ -51,7 +51,7 @@ def parameter_arrays(network: Network, flat_parameters: Array) -> dict[str, Arra
 
 
 def weights_sha256(arrays: Mapping[str, Array]) -> str:
-    """SHA-256 over name, dtype and shape, and the little-endian bytes, of each array in layer order (MATH)."""
+    """SHA-256 over name, dtype and shape, and the little-endian bytes, of each array in layer order (docs/MATH.md)."""
     digest = hashlib.sha256()
     for layer in range(len(arrays) // 2):
         for name in (f"weights_{layer}", f"biases_{layer}"):

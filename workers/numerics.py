@@ -7,7 +7,7 @@ import numpy as np
 import threadpoolctl
 
 VERSION = 1
-"""The arithmetic of MATH: raised by every change that moves a bit of a result."""
+"""The arithmetic of docs/MATH.md: raised by every change that moves a bit of a result."""
 
 
 def use_one_thread() -> None:

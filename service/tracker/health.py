@@ -53,7 +53,9 @@ class Health:
 
     def degraded(self, message: str) -> None:
         """MLflow did not answer."""
-        if self._status != "degraded":
+        if self._status is None:  # it takes longer to start than we do
+            self._log.info("waiting_for_mlflow", address=self._address)
+        elif self._status != "degraded":
             self._log.warning("mlflow_does_not_answer", address=self._address, reason=message)
         self._become("degraded", message)
 
