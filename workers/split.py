@@ -28,7 +28,7 @@ class Split(NamedTuple):
 
 
 def split_by_hash(columns: Iterable[Column], rows: int, validation: float, test: float, salt: str = "") -> Split:
-    """The split that the rows' content decides (docs/MATH.md, Split): the order of columns and other rows are no matter.
+    """The split that the rows' content decides (docs/MATH.md, Split), whatever the order of columns and the other rows.
 
     DataError `split_draws_no_row` where a fraction above 0, or training, is left without a row.
     """
