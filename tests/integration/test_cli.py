@@ -144,11 +144,14 @@ def test_a_cancelled_job_ends_and_its_watcher_exits_with_1(service: RunningServi
     long = JOB.replace("epochs: 30", "epochs: 5000000").replace("tracking: {registered_model: shapes}\n", "")
     job = service.json("job", "submit", "-", given=long)
     _wait_for(lambda: service.json("job", "show", job["id"])["status"] == "running")
-    watching = _start("job", "watch", job["id"], url=service.url)
-    assert watching.stderr is not None
-    assert "shapes, running" in watching.stderr.readline()
-    watching.send_signal(signal.SIGINT)
-    _, said = watching.communicate(timeout=30)
+    with _start("job", "watch", job["id"], url=service.url) as watching:
+        try:
+            assert watching.stderr is not None
+            assert "shapes, running" in watching.stderr.readline()
+            watching.send_signal(signal.SIGINT)
+            _, said = watching.communicate(timeout=30)
+        finally:
+            watching.kill()
     assert watching.returncode == 130, said
     assert f"gradsum job watch {job['id']}" in said
     assert service.json("job", "show", job["id"])["status"] == "running"
