@@ -9,10 +9,10 @@ import json
 import logging
 import signal
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from service.child import pipe_from_arguments
 from service.ingest import ingest_csv
 from workers.errors import GradsumError
 from workers.matrix import build, request_from_json
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def main() -> int:
     """Serve the pipe whose descriptor is the first argument until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
-    with Connection(int(sys.argv[1])) as connection:
+    with pipe_from_arguments() as connection:
         try:
             connection.send_bytes(b'{"ready": true}')
             while True:

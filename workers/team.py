@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,7 +55,7 @@ class Remote:
 
     actor: Any
     member: Member
-    local: ShardGradients | None = field(default=None)
+    local: ShardGradients | None = None
 
 
 def combine(parts: Mapping[Node, Share], n_shards: int) -> Share:
