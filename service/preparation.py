@@ -168,4 +168,5 @@ def matrix_request(spec: JobSpec) -> MatrixRequest:
         split=spec.split.model_dump(include={"validation", "test", "by", "column", "salt"}),
         standardize=spec.preprocessing.standardize is True,
         dtype=spec.training.dtype,
+        weight_column=spec.weight_column,
     )

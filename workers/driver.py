@@ -16,14 +16,17 @@ from typing import Any
 import ray
 
 from workers import numerics
-from workers.errors import GradsumError
+from workers.batches import NO_TRAINING
+from workers.errors import Diverged, GradsumError
 from workers.evaluation import Evaluation
 from workers.files import publish_directory
+from workers.gradients import Combine, combine
+from workers.initialization import drawn_parameters, saved_parameters
 from workers.model import save
 from workers.preprocessing import from_json
 from workers.problem import Order, Problem, problem_of
-from workers.team import Combine, Team, combine
-from workers.training import Figures, Parameters, diverged, train
+from workers.team import FingerprintMismatchError, Team, accepted
+from workers.training import Array, Callbacks, Figures, Trained, diverged, train
 
 LARGEST_ANSWER = 20_000
 """Epochs in one answer to `progress`; the rest comes with the next."""
@@ -42,8 +45,6 @@ class Attempt:
         self._order = order
         self._combine = combine_parts
         self._epochs: list[Figures] = []  # those that the record may not have yet
-        self._best = (math.inf, 0)  # the lowest score, and its epoch
-        self._score = "loss"
         self._team: Team | None = None
         self._cancelled = False
         self._outcome: dict[str, Any] = {"state": "starting"}
@@ -79,6 +80,8 @@ class Attempt:
                 "state": "gone",
                 "reason": f"a worker was lost or could not be started ({type(error).__name__})",
             }
+        except FingerprintMismatchError as error:
+            self._outcome = {"state": "refused", "reason": error.message}
         except GradsumError as error:
             self._outcome = {"state": "failed", "error": {"code": error.code, "message": error.message}}
         except Exception as error:
@@ -88,43 +91,61 @@ class Attempt:
 
     def _train(self) -> dict[str, Any]:
         problem = problem_of(self._order)
+        others = self._other_numerics()
         team = self._team = Team(self._order, problem, self._combine)
         try:
             first, last = problem.matrix.training_rows, problem.matrix.training_rows + problem.matrix.validation_rows
             validation = Evaluation(problem, first, last, "validation")
-            self._score = "validation_loss" if last > first else "loss"
-            self._outcome = {"state": "running"}
-            parameters = train(problem, team.sum_of_shard_gradients, validation.scores, self._on_epoch)
-            return self._result(problem, team, parameters, validation)
+            self._outcome = {"state": "running", "numerics": numerics.fingerprint()}
+            callbacks = Callbacks(team.sum_of_shard_gradients, validation.scores, self._on_epoch)
+            trained = train(problem, self._initial_parameters(problem), callbacks)
+            others += team.other_numerics
+            return self._result(problem, team, trained, validation) | {"numerics": numerics.with_others(others)}
+        except Diverged as error:
+            self._publish(problem, error.parameters)
+            raise
         finally:
             team.dismiss()
 
+    def _other_numerics(self) -> list[dict[str, Any]]:
+        """The fingerprint of earlier attempts, if it is another one and the job accepts that."""
+        order, ours = self._order, numerics.fingerprint()
+        if order.numerics is None or order.numerics == ours:
+            return []
+        return accepted(order.numerics, "an earlier attempt", ours, accept=order.accept_other_numerics)
+
+    def _initial_parameters(self, problem: Problem) -> Array:
+        if self._order.initial_parameters is not None:
+            return saved_parameters(problem.network, Path(self._order.initial_parameters), problem.dtype)
+        return drawn_parameters(problem.network, problem.seed, problem.initialization, problem.dtype)
+
     def _on_epoch(self, figures: Figures) -> None:
+        if self._team is not None:
+            self._team.count_epoch()
         self._epochs.append(figures)
-        score = figures.get(self._score)
-        if score is not None:
-            self._best = min(self._best, (score, figures["epoch"]))
         if self._cancelled:
             raise Cancelled
 
-    def _result(self, problem: Problem, team: Team, parameters: Parameters, validation: Evaluation) -> dict[str, Any]:
+    def _result(self, problem: Problem, team: Team, trained: Trained, validation: Evaluation) -> dict[str, Any]:
         """Write the model's files and return what the job record keeps."""
-        loss, _ = team.sum(parameters)
+        loss = team.sum_of_shard_gradients(trained.parameters, NO_TRAINING).loss
         if not math.isfinite(loss):
-            raise diverged("loss", problem.epochs, problem.learning_rate)
+            raise diverged("loss", trained.epochs, problem.learning_rate, trained.parameters)
         matrix = problem.matrix
         test = Evaluation(problem, matrix.training_rows + matrix.validation_rows, len(matrix.X), "test")
-        sha256 = publish_model(Path(self._order.output_directory) / "model", problem, parameters)
         return {
-            "epochs": problem.epochs,
-            "best_epoch": self._best[1],
+            "epochs": trained.epochs,
+            "best_epoch": trained.best_epoch,
             "loss": loss,
-            **validation.scores(parameters),
-            **test.scores(parameters),
-            "weights_sha256": sha256,
-            "numerics": numerics.fingerprint(),
-            "stopped_by": "epochs",
+            **validation.report(trained.parameters),
+            **test.report(trained.parameters),
+            "weights_sha256": self._publish(problem, trained.parameters),
+            "stopped_by": trained.stopped_by,
         }
+
+    def _publish(self, problem: Problem, parameters: Array) -> str:
+        """Write the model, whole or not at all; its `weights_sha256`."""
+        return publish_model(Path(self._order.output_directory) / "model", problem, parameters)
 
 
 class Driver:
@@ -158,7 +179,7 @@ class Driver:
             self._attempt = None
 
 
-def publish_model(directory: Path, problem: Problem, parameters: Parameters) -> str:
+def publish_model(directory: Path, problem: Problem, parameters: Array) -> str:
     """Write the trained model to `directory`, whole or not at all; its `weights_sha256`."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     matrix = problem.matrix

@@ -9,7 +9,7 @@
 Each carries a stable `code` for programs, a message for people and, where one is to blame, the `field`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class FieldError(NamedTuple):
@@ -57,6 +57,11 @@ class ModelInputError(GradsumError):
 
 
 class Diverged(GradsumError):  # noqa: N818 - the field's word for it
-    """The loss stopped being a finite number."""
+    """Training left the finite numbers in `epoch`; `parameters` (flat) are the last ones whose loss was finite."""
 
     code = "diverged"
+
+    def __init__(self, message: str, *, epoch: int, parameters: Any) -> None:  # noqa: ANN401 - an array
+        super().__init__(message)
+        self.epoch = epoch
+        self.parameters = parameters

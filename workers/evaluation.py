@@ -7,7 +7,7 @@ import numpy as np
 from workers.metrics import accuracy, r2
 from workers.network import Workspace, outputs_and_error
 from workers.problem import Problem
-from workers.training import Figures, Parameters
+from workers.training import Array, Figures
 
 
 class Evaluation:
@@ -19,29 +19,36 @@ class Evaluation:
         self._rows = np.asarray(problem.matrix.X[first:last])
         self._targets = problem.targets(first, last)
         self._classes = None if problem.matrix.classes is None else np.asarray(problem.matrix.y[first:last])
+        self._weights = problem.row_weights(first, last)
+        self._column_weights = problem.column_weights(first, last)
+        self._total_weight = float(last - first if self._weights is None else np.add.reduce(self._weights))
         self._outputs = np.empty_like(self._targets)
         self._workspace = Workspace(problem.network, problem.dtype, problem.block_rows)
 
-    def scores(self, parameters: Parameters) -> Figures:
+    def scores(self, parameters: Array) -> Figures:
         """`<name>_loss` and `<name>_accuracy` or `<name>_r2`; null for what is undefined or not finite."""
-        n_rows = len(self._rows)
-        if n_rows == 0:
+        if len(self._rows) == 0:
             return {}
         total = 0.0
-        for first in range(0, n_rows, self._problem.block_rows):
+        for first in range(0, len(self._rows), self._problem.block_rows):
             block = slice(first, first + self._problem.block_rows)
+            weights = None if self._weights is None else self._weights[block]
             outputs, error = outputs_and_error(
-                self._problem.network, parameters, self._rows[block], self._targets[block], None, self._workspace
+                self._problem.network, parameters, self._rows[block], self._targets[block], weights, self._workspace
             )
             self._outputs[block] = outputs
             total += error
-        score = self._score()
-        return {f"{self._name}_loss": _finite(total / n_rows)} | {f"{self._name}_{key}": v for key, v in score.items()}
+        loss = _finite(total / self._total_weight) if self._total_weight > 0 else None
+        return {f"{self._name}_loss": loss} | {f"{self._name}_{key}": value for key, value in self._score().items()}
+
+    def report(self, parameters: Array) -> Figures:
+        """The scores, and what else a result says of these rows."""
+        return self.scores(parameters)
 
     def _score(self) -> Figures:
         if self._classes is not None:
-            return {"accuracy": accuracy(self._outputs, self._classes, None)}
-        return {"r2": _finite(r2(self._outputs, self._targets, None))}
+            return {"accuracy": accuracy(self._outputs, self._classes, self._column_weights)}
+        return {"r2": _finite(r2(self._outputs, self._targets, self._column_weights))}
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,31 +1,40 @@
 """The weights that training starts from, keyed by (seed, layer): the same on every machine, whoever draws them."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from workers.activations import Array
 from workers.network import Network, layer_views, n_parameters
+from workers.randomness import INITIAL_WEIGHTS, generator
+
+METHODS = ("glorot", "he", "zeros")
 
 
-def initial_parameters(network: Network, seed: int, initialization: str, dtype: DTypeLike) -> NDArray[Any]:
-    """Flat parameters in `dtype`: biases 0, weights by `initialization`, one of glorot, he, zeros and auto.
+def automatic_methods(activation: str, output_activation: str, n_layers: int) -> list[str]:
+    """The method of each layer that suits its activation: he for relu, glorot for all others."""
+    activations = [activation] * (n_layers - 1) + [output_activation]
+    return ["he" if name == "relu" else "glorot" for name in activations]
 
-    `auto` is he for relu layers and glorot for all others.
-    """
+
+def drawn_parameters(network: Network, seed: int, methods: Sequence[str], dtype: DTypeLike) -> Array:
+    """Flat parameters in `dtype`: biases 0, the weights of layer l by `methods[l]` (glorot, he or zeros)."""
     parameters = np.zeros(n_parameters(network), dtype)
-    layers = layer_views(network, parameters)
-    for layer, (weights, _) in enumerate(layers):
-        activation = network.output_activation if layer == len(layers) - 1 else network.activation
-        method = ("he" if activation == "relu" else "glorot") if initialization == "auto" else initialization
-        weights[...] = _draw(method, weights.shape, generator(seed, layer))
+    for layer, (method, (weights, _)) in enumerate(zip(methods, layer_views(network, parameters), strict=True)):
+        weights[...] = _draw(method, weights.shape, generator(INITIAL_WEIGHTS, seed, layer))
     return parameters
 
 
-def generator(seed: int, layer: int) -> np.random.Generator:
-    """A counter-based generator of its own for each (seed, layer)."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, layer], dtype=np.uint64)))
+def saved_parameters(network: Network, file: Path, dtype: DTypeLike) -> Array:
+    """The parameters in an `.npz` of `weights_0`, `biases_0`, …, in the network's shapes, as flat ones in `dtype`."""
+    parameters = np.zeros(n_parameters(network), dtype)
+    with np.load(file, allow_pickle=False) as saved:
+        for layer, (weights, biases) in enumerate(layer_views(network, parameters)):
+            weights[...], biases[...] = saved[f"weights_{layer}"], saved[f"biases_{layer}"]
+    return parameters
 
 
 def _draw(method: str, shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:

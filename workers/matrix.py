@@ -18,7 +18,7 @@ from .preprocessing import CategoryFeature, Preprocessing, fit, known_codes, to_
 from .split import Split, split_by_hash, split_by_row
 
 Array = npt.NDArray[Any]
-VERSION = 1
+VERSION = 2
 """Raised when the same request would give another matrix, so that cached ones are not mistaken for it."""
 BLOCK_VALUES = 2**19
 
@@ -32,6 +32,7 @@ class MatrixRequest(NamedTuple):
     split: Mapping[str, Any]
     standardize: bool
     dtype: str  # float32 | float64
+    weight_column: str | None = None
 
 
 class Matrix(NamedTuple):
@@ -39,6 +40,7 @@ class Matrix(NamedTuple):
 
     X: Array  # (rows, n_inputs) in dtype, read-only
     y: Array  # classification: (rows,) int32 places in `classes`; regression: (rows, n_targets) in dtype
+    weights: Array | None  # (rows,) float64: the weight column; None where each row counts the same
     training_rows: int
     validation_rows: int
     test_rows: int
@@ -68,8 +70,9 @@ def open_matrix(directory: Path) -> Matrix:
     meta = json.loads((directory / "matrix.json").read_bytes())
     lists = {name: tuple(meta[name]) for name in ("targets", "features", "warnings")}
     classes = None if meta["classes"] is None else tuple(meta["classes"])
-    X, y = (np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in "Xy")
-    return Matrix(X=X, y=y, **{**meta, **lists, "classes": classes})
+    arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in meta["arrays"]}
+    weights = arrays.pop("weights", None)
+    return Matrix(**arrays, weights=weights, **{**meta, **lists, "classes": classes})
 
 
 def build(dataset_directory: Path, request: MatrixRequest, destination: Path) -> dict[str, Any]:
@@ -97,6 +100,8 @@ def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> 
     preprocessing, raw, warnings = _fit([columns[name] for name in request.features], split.training, request)
     _write_inputs(directory / "X.npy", preprocessing, raw, order, request.dtype)
     np.save(directory / "y.npy", y[order], allow_pickle=False)
+    if request.weight_column is not None:
+        np.save(directory / "weights.npy", _weights(columns[request.weight_column], order, split), allow_pickle=False)
     meta = {
         "training_rows": len(split.training),
         "validation_rows": len(split.validation),
@@ -108,22 +113,23 @@ def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> 
         "n_inputs": preprocessing.n_inputs,
         "dtype": request.dtype,
         "warnings": warnings,
-        "arrays": {name: _fingerprint(directory / f"{name}.npy") for name in "Xy"},
+        "arrays": {file.stem: _fingerprint(file) for file in sorted(directory.glob("*.npy"))},
     }
     (directory / "matrix.json").write_text(json.dumps(meta, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
 def _needed(names: list[str], request: MatrixRequest) -> list[str]:
     """The names of the columns to read: all of them where the split hashes whole rows."""
-    for field, wanted in (("target", request.targets), ("features", request.features)):
+    weights = [] if request.weight_column is None else [request.weight_column]
+    for field, wanted in (("target", request.targets), ("features", request.features), ("weight_column", weights)):
         _refuse_unknown(wanted, names, field)
     column = request.split["column"]
     if request.split["by"] == "row":
-        return [*request.targets, *request.features]
+        return [*request.targets, *request.features, *weights]
     if column is None:
         return names
     _refuse_unknown([column], names, "split.column")
-    return [*request.targets, *request.features, column]
+    return [*request.targets, *request.features, *weights, column]
 
 
 def _refuse_unknown(wanted: Iterable[str], names: list[str], field: str) -> None:
@@ -170,8 +176,21 @@ def _split(columns: Mapping[str, Column], rows: int, request: MatrixRequest) -> 
         return split_by_row(rows, validation, test)
     if by != "hash":
         raise DataError(f"split.by must be 'hash' or 'row', not '{by}'.", code="invalid_split", field="split.by")
-    names = set(columns) - set(request.targets) if column is None else {column}
+    names = set(columns) - {*request.targets, request.weight_column} if column is None else {column}
     return split_by_hash([columns[name] for name in names], rows, validation, test, request.split["salt"])
+
+
+def _weights(column: Column, order: Array, split: Split) -> Array:
+    """The weight column in the order of the matrix; DataError where it can't weigh the training rows."""
+    weights: Array = column.values[order]
+    reason = None
+    if column.type != "number" or column.missing is not None or (weights < 0).any():
+        reason = "must hold a number of at least 0 in each row"
+    elif not weights[: len(split.training)].any():
+        reason = "is 0 in all training rows"
+    if reason is not None:
+        raise DataError(f"Column '{column.name}' {reason}.", code="invalid_weights", field="weight_column")
+    return weights
 
 
 def _targets(columns: list[Column], request: MatrixRequest) -> tuple[list[str | int | float] | None, Array]:

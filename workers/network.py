@@ -4,7 +4,7 @@ Parameters and gradients are one flat vector each: weights_0, biases_0, weights_
 (n_out, n_in). A layer computes z = a·Wᵀ + b and a = σ(z) for all rows of a block at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,14 +26,22 @@ class Network(NamedTuple):
     activation: str
     output_activation: str
     loss: str
+    bias: bool = True
+    """Without, all biases stay 0."""
+
+
+Layers = list[tuple[Array, Array]]
+"""Weights (n_out, n_in) and biases (n_out,) of each layer."""
+Masks = Sequence[Array]
+"""What each hidden layer's outputs (rows, n) are multiplied by: 0 for those that dropout leaves out."""
 
 
 def n_parameters(network: Network) -> int:
-    """How many weights and biases the network has."""
+    """The length of the flat vector: all weights and biases, also those that stay 0."""
     return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(network.sizes))
 
 
-def layer_views(network: Network, flat: Array) -> list[tuple[Array, Array]]:
+def layer_views(network: Network, flat: Array) -> Layers:
     """Weights (n_out, n_in) and biases (n_out,) of each layer, as views of the flat vector."""
     views, start = [], 0
     for n_in, n_out in pairwise(network.sizes):
@@ -61,12 +69,13 @@ class Workspace:
         widest = max(network.sizes[1:])
         self.rows = rows
         self.ones = np.ones(rows, dtype)
-        self.gradient = np.empty(n_parameters(network), dtype)  # of one block, flat
+        self.gradient = np.zeros(n_parameters(network), dtype)  # of one block, flat
         self.gradient_views = layer_views(network, self.gradient)
         self.activations = [np.empty((rows, n), dtype) for n in network.sizes[1:]]
         self._deltas = np.empty((2, rows * widest), dtype)
         self._scratch = np.empty(rows * widest, dtype)
         self._wide = np.empty((2, rows * network.sizes[-1]), np.float64)
+        self._dropped: list[Array] = []
 
     def delta(self, steps: int, rows: int, n: int) -> Array:
         """A buffer (rows, n) for the delta that is `steps` layers before the last; neighbours have different ones."""
@@ -75,6 +84,12 @@ class Workspace:
     def scratch(self, rows: int, n: int) -> Array:
         """A buffer (rows, n) for a step of a calculation."""
         return self._scratch[: rows * n].reshape(rows, n)
+
+    def dropped(self, layer: int) -> Array:
+        """The buffer for what dropout leaves of a hidden layer's outputs; most networks never need it."""
+        if not self._dropped:
+            self._dropped = [np.empty_like(outputs) for outputs in self.activations[:-1]]
+        return self._dropped[layer]
 
     def wide(self, rows: int, n: int) -> Array:
         """Two float64 buffers, (2, rows, n)."""
@@ -99,24 +114,6 @@ def outputs_and_error(
         return z, error
 
 
-def add_gradient(
-    network: Network,
-    parameters: Array,
-    X: Array,
-    T: Array,
-    row_weights: Array | None,
-    gradient_sum: Array,
-    workspace: Workspace,
-) -> float:
-    """Σ_i w_i E_i over a block of rows; adds Σ_i w_i ∂E_i/∂parameters to the flat `gradient_sum`.
-
-    X (rows, n_inputs), targets T (rows, n_outputs) and w (rows,), 1 if None; at most as many rows as the workspace has.
-    What is not finite stays so, without a warning: the caller decides about a loss that diverged.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _add_block(network, parameters, X, T, row_weights, gradient_sum, workspace)
-
-
 def shard_share(
     network: Network,
     parameters: Array,
@@ -126,54 +123,62 @@ def shard_share(
     total_weight: float,
     workspace: Workspace,
     out: Array | None = None,
+    masks: Callable[[slice], Masks] | None = None,
 ) -> tuple[float, Array]:
-    """What a shard contributes to the average loss (float64) and gradient (flat) over all training rows.
+    """What a shard contributes to the average loss (float64) and gradient (flat) over all rows of a step.
 
-    The sum over the shard's rows, block by block in ascending order, divided once by `total_weight`, which is Σw over
-    the training rows of all shards, their number without weights. The driver only has to add.
+    The sum over the shard's rows X (rows, n_inputs) with targets T (rows, n_outputs) and weights (rows,), 1 if None,
+    block by block in ascending order, divided once by `total_weight`: Σw over the step's rows in all shards. The
+    driver only has to add. `masks` gives the dropout masks of a block. What is not finite stays so, without a warning.
     """
     gradient_sum = np.empty_like(workspace.gradient) if out is None else out
     gradient_sum.fill(0)
     error_sum = 0.0
+    layers = layer_views(network, parameters)
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, len(X), workspace.rows):
             block = slice(first, first + workspace.rows)
             weights = None if row_weights is None else row_weights[block]
-            error_sum += _add_block(network, parameters, X[block], T[block], weights, gradient_sum, workspace)
-        np.multiply(gradient_sum, 1 / total_weight, out=gradient_sum)
-    return error_sum / total_weight, gradient_sum
+            block_masks = None if masks is None else masks(block)
+            error_sum += _differentiate(network, layers, X[block], T[block], weights, block_masks, workspace)
+            np.add(gradient_sum, workspace.gradient, out=gradient_sum)
+        scale = 1 / total_weight if total_weight > 0 else 0.0  # rows that all weigh nothing contribute nothing
+        np.multiply(gradient_sum, scale, out=gradient_sum)
+    return error_sum * scale, gradient_sum
 
 
-def _add_block(
+def _differentiate(
     network: Network,
-    parameters: Array,
+    layers: Layers,
     X: Array,
     T: Array,
     row_weights: Array | None,
-    gradient_sum: Array,
+    masks: Masks | None,
     workspace: Workspace,
 ) -> float:
-    layers = layer_views(network, parameters)
-    activations = _forward(network, layers, X, workspace)
-    error, delta = _error_and_delta(network, activations[-1], T, row_weights, workspace)
-    _backward(network, layers, [X, *activations], delta, workspace)
-    np.add(gradient_sum, workspace.gradient, out=gradient_sum)
+    """Σ_i w_i E_i over a block of rows; Σ_i w_i ∂E_i/∂parameters goes to the workspace."""
+    outputs = _forward(network, layers, X, workspace, masks)
+    error, delta = _error_and_delta(network, outputs[-1], T, row_weights, workspace)
+    _backward(network, layers, X, outputs, delta, workspace, masks)
     return error
 
 
-def _forward(network: Network, layers: list[tuple[Array, Array]], X: Array, workspace: Workspace) -> list[Array]:
-    """The output of each hidden layer, and z of the output layer: (rows, n) each."""
+def _forward(
+    network: Network, layers: Layers, X: Array, workspace: Workspace, masks: Masks | None = None
+) -> list[Array]:
+    """The outputs of each hidden layer before dropout, and z of the output layer: (rows, n) each."""
     activation, rows, inputs = ACTIVATIONS[network.activation], len(X), X
-    activations: list[Array] = []
-    for (weights, biases), buffer in zip(layers, workspace.activations, strict=True):
+    outputs: list[Array] = []
+    for layer, ((weights, biases), buffer) in enumerate(zip(layers, workspace.activations, strict=True)):
         z = buffer[:rows]
         np.dot(inputs, weights.T, out=z)
-        np.add(z, biases, out=z)
-        if len(activations) < len(layers) - 1:
+        if network.bias:
+            np.add(z, biases, out=z)
+        if layer < len(layers) - 1:
             activation.apply(z, workspace.scratch(*z.shape))
-        activations.append(z)
-        inputs = z
-    return activations
+            inputs = z if masks is None else np.multiply(z, masks[layer], out=workspace.dropped(layer)[:rows])
+        outputs.append(z)
+    return outputs
 
 
 def _error_and_delta(
@@ -186,17 +191,27 @@ def _error_and_delta(
 
 
 def _backward(
-    network: Network, layers: list[tuple[Array, Array]], inputs: list[Array], delta: Array, workspace: Workspace
+    network: Network,
+    layers: Layers,
+    X: Array,
+    outputs: list[Array],
+    delta: Array,
+    workspace: Workspace,
+    masks: Masks | None,
 ) -> None:
-    """Write the gradient of a block to the workspace. `inputs[l]` go into layer l; `delta` is the last layer's."""
+    """Write the gradient of a block to the workspace. `outputs[l]` left layer l; `delta` is the last layer's ∂E/∂z."""
     activation, rows = ACTIVATIONS[network.activation], len(delta)
     for steps, layer in enumerate(reversed(range(len(layers))), start=1):
         weights_gradient, biases_gradient = workspace.gradient_views[layer]
-        np.dot(delta.T, inputs[layer], out=weights_gradient)
-        np.dot(workspace.ones[:rows], delta, out=biases_gradient)
+        below = layer - 1
+        inputs = X if layer == 0 else outputs[below] if masks is None else workspace.dropped(below)[:rows]
+        np.dot(delta.T, inputs, out=weights_gradient)
+        if network.bias:
+            np.dot(workspace.ones[:rows], delta, out=biases_gradient)
         if layer > 0:  # nothing needs the gradient of the rows themselves
             weights = layers[layer][0]
-            n_in = weights.shape[1]
-            following, delta = delta, workspace.delta(steps, rows, n_in)
+            following, delta = delta, workspace.delta(steps, rows, weights.shape[1])
             np.dot(following, weights, out=delta)
-            activation.multiply_by_derivative(delta, inputs[layer], workspace.scratch(rows, n_in))
+            if masks is not None:
+                np.multiply(delta, masks[below], out=delta)
+            activation.multiply_by_derivative(delta, outputs[below], workspace.scratch(*delta.shape))

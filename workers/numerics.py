@@ -22,6 +22,13 @@ def fingerprint() -> dict[str, Any]:
     return {"version": VERSION, "numpy": np.__version__, "blas": kernel, "cpu": f"{platform.machine()} {_simd_level()}"}
 
 
+def with_others(others: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fingerprint of a result, with those of other processes that had a part in it, each once."""
+    found = fingerprint()
+    distinct = [other for place, other in enumerate(others) if other not in others[:place]]
+    return {**found, "accepted_others": distinct} if distinct else found
+
+
 def _simd_level() -> str:
     """The highest instruction set that numpy dispatches to here."""
     configuration: Any = np.show_config(mode="dicts")

@@ -1,4 +1,4 @@
-"""What a job trains, in one value: its network, its rows and how they are cut into shards."""
+"""What a job trains, in one value: its network, its rows and weights, and how they are cut into shards."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.batches import Batches
 from workers.matrix import Matrix, open_matrix
 from workers.network import Network, block_rows
+from workers.objective import Penalty
 from workers.plan import layer_sizes
 from workers.shards import shard_ranges
-from workers.spec import JobSpec
+from workers.spec import EarlyStopping, JobSpec
+from workers.weights import class_weights
 
 
 class Order(NamedTuple):
@@ -20,6 +23,11 @@ class Order(NamedTuple):
     plan: dict[str, Any]
     matrix_directory: str
     output_directory: str
+    initial_parameters: str | None = None
+    """An `.npz` of weights and biases to start from, in the place of drawn ones."""
+    numerics: dict[str, Any] | None = None
+    """The fingerprint of earlier attempts, if there were any."""
+    accept_other_numerics: bool = False
 
 
 class Problem(NamedTuple):
@@ -29,7 +37,7 @@ class Problem(NamedTuple):
     network: Network
     matrix: Matrix
     ranges: list[tuple[int, int]]  # the rows of each shard: first, and one behind the last
-    total_weight: float  # Σ w over the training rows
+    class_weights: NDArray[np.float64] | None  # (n_classes,)
     epochs: int
     learning_rate: float
     optimizer: dict[str, Any]  # its name and options
@@ -38,6 +46,35 @@ class Problem(NamedTuple):
     def dtype(self) -> np.dtype[Any]:
         """The dtype of rows, parameters and gradients."""
         return np.dtype(self.spec.training.dtype)
+
+    @property
+    def seed(self) -> int:
+        """What all randomness of the job is keyed by."""
+        return self.spec.training.seed
+
+    @property
+    def steps(self) -> int:
+        """How many updates an epoch makes."""
+        size = self.spec.training.batch_size
+        return -(-self.matrix.training_rows // size) if isinstance(size, int) else 1
+
+    @property
+    def initialization(self) -> list[str]:
+        """How each layer's weights are drawn."""
+        asked, layers = self.spec.network.initialization, len(self.network.sizes) - 1
+        return list(asked) if isinstance(asked, list) else [asked] * layers
+
+    @property
+    def penalty(self) -> Penalty:
+        """What a step adds to the gradient of the data."""
+        training = self.spec.training
+        return Penalty(training.l1, training.l2, training.clip_gradient_norm)
+
+    @property
+    def early_stopping(self) -> EarlyStopping | None:
+        """When to stop for want of improvement."""
+        asked = self.spec.training.early_stopping
+        return asked if isinstance(asked, EarlyStopping) else None
 
     @property
     def block_rows(self) -> int:
@@ -53,6 +90,24 @@ class Problem(NamedTuple):
         one_hot[np.arange(last - first), values] = 1
         return one_hot
 
+    def row_weights(self, first: int, last: int) -> NDArray[np.float64] | None:
+        """w of rows `first` to `last`, (rows,): the weight column times the class weight; None where all are 1."""
+        column = self.column_weights(first, last)
+        if self.class_weights is None:
+            return column
+        of_class = self.class_weights[self.matrix.y[first:last]]
+        return of_class if column is None else of_class * column
+
+    def column_weights(self, first: int, last: int) -> NDArray[np.float64] | None:
+        """The weight column alone, by which figures such as accuracy are weighted."""
+        return None if self.matrix.weights is None else np.asarray(self.matrix.weights[first:last])
+
+    def batches(self) -> Batches:
+        """Which rows each step uses."""
+        training = self.spec.training
+        size = training.batch_size if isinstance(training.batch_size, int) else None
+        return Batches(self.ranges, size, self.seed, self.row_weights(0, self.matrix.training_rows))
+
 
 def problem_of(order: Order) -> Problem:
     """The problem that an order describes; its rows stay on disk until they are used."""
@@ -64,6 +119,7 @@ def problem_of(order: Order) -> Problem:
         activation=spec.network.activation,
         output_activation=spec.network.output_activation,
         loss=spec.training.loss,
+        bias=spec.network.bias,
     )
     training = spec.training
     if training.epochs == "auto" or training.learning_rate == "auto" or training.optimizer == "auto":
@@ -73,7 +129,7 @@ def problem_of(order: Order) -> Problem:
         network=network,
         matrix=matrix,
         ranges=shard_ranges(matrix.training_rows, order.plan["shards"]),
-        total_weight=float(matrix.training_rows),
+        class_weights=class_weights(spec.class_weight, matrix.classes, matrix.y[: matrix.training_rows]),
         epochs=training.epochs,
         learning_rate=training.learning_rate,
         optimizer=training.optimizer.model_dump(),

@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from workers.errors import SpecError
+from workers.initialization import automatic_methods
+from workers.sense import check_sense, check_weights
 from workers.spec import JobSpec
 
 Column = Mapping[str, Any]
@@ -20,7 +22,6 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "network": {"hidden_layers": [30], "activation": "sigmoid", "output_activation": "sigmoid"},
         "training": {
             "epochs": 100,
-            "learning_rate": 1.0,
             "optimizer": {"name": "gradient_descent"},
             "loss": "squared_error",
             "batch_size": None,
@@ -32,7 +33,6 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "network": {"hidden_layers": [64], "activation": "relu"},
         "training": {
             "epochs": 200,
-            "learning_rate": 0.01,
             "optimizer": {"name": "adam"},
             "batch_size": None,
             "early_stopping": None,
@@ -40,6 +40,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """What each preset puts where the request says `auto`; `textbook` is the method of the source document."""
+
+
+LEARNING_RATES = {"gradient_descent": 0.1, "momentum": 0.02, "adam": 0.01, "rprop": 0.01, "lbfgs": 1.0}
+"""What `auto` is for each optimizer."""
+TEXTBOOK_LEARNING_RATE = 1.0
+"""And what it is for the source's own method."""
 
 
 class DatasetFacts(NamedTuple):
@@ -80,8 +86,9 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits) -> Resolution:
     if chosen["tracking"]["experiment"] == "auto":
         chosen["tracking"]["experiment"] = spec.tracking.registered_model or chosen["name"]
     resolved = JobSpec.model_validate(chosen)
-    _check_sense(resolved)
+    check_sense(resolved)
     _check_targets(resolved, columns, warnings)
+    check_weights(resolved, columns, classes(resolved, columns))
     check_limits(
         resolved, limits, n_inputs=len(features), n_outputs=len(classes(resolved, columns) or resolved.targets)
     )
@@ -116,6 +123,7 @@ def _check_columns_exist(spec: JobSpec, columns: Mapping[str, Column]) -> None:
     asked = [("target", name) for name in spec.targets]
     asked += [(f"ignore[{place}]", name) for place, name in enumerate(spec.ignore)]
     asked += [(f"features[{place}]", name) for place, name in enumerate(_given_features(spec))]
+    asked += [("weight_column", spec.weight_column)] if spec.weight_column is not None else []
     if spec.split.column is not None:
         asked.append(("split.column", spec.split.column))
     for field, name in asked:
@@ -124,8 +132,9 @@ def _check_columns_exist(spec: JobSpec, columns: Mapping[str, Column]) -> None:
             hint = f"; did you mean '{nearest[0]}'?" if nearest else f". Its columns are {_listed(list(columns))}."
             raise SpecError(f"The dataset has no column '{name}'{hint}", field=field)
     for place, name in enumerate(_given_features(spec)):
-        if name in spec.targets:
-            raise SpecError(f"Column '{name}' is the target, so it can't be a feature.", field=f"features[{place}]")
+        if name in spec.targets or name == spec.weight_column:
+            role = "the target" if name in spec.targets else "the weight column"
+            raise SpecError(f"Column '{name}' is {role}, so it can't be a feature.", field=f"features[{place}]")
 
 
 def _task(spec: JobSpec, columns: Mapping[str, Column]) -> tuple[str, str]:
@@ -152,7 +161,8 @@ def _features(spec: JobSpec, columns: list[dict[str, Any]]) -> tuple[list[str], 
             raise SpecError(message, field=f"features[{place}]")
     if given:
         return list(given), []
-    candidates = [column["name"] for column in columns if column["name"] not in {*spec.targets, *spec.ignore}]
+    no_features = {*spec.targets, *spec.ignore, spec.weight_column}
+    candidates = [column["name"] for column in columns if column["name"] not in no_features]
     features = [name for name in candidates if name in usable]
     if not features:
         raise SpecError("No column is left to learn from.", field="features")
@@ -170,10 +180,18 @@ def _apply_preset(chosen: dict[str, Any], task: str) -> dict[str, Any]:
             if chosen[group][name] == "auto":
                 chosen[group][name] = value
     network, training = chosen["network"], chosen["training"]
+    if training["learning_rate"] == "auto":
+        name = training["optimizer"]["name"]
+        textbook = chosen["preset"] == "textbook" and name == "gradient_descent"
+        training["learning_rate"] = TEXTBOOK_LEARNING_RATE if textbook else LEARNING_RATES[name]
     if training["loss"] == "auto":
         training["loss"] = _automatic_loss(task, network["output_activation"])
     if network["output_activation"] == "auto":
         network["output_activation"] = _automatic_output(task, training["loss"])
+    if network["initialization"] == "auto":
+        layers = len(network["hidden_layers"]) + 1
+        methods = automatic_methods(network["activation"], network["output_activation"], layers)
+        network["initialization"] = methods if len(set(methods)) > 1 else methods[0]
     return chosen
 
 
@@ -187,18 +205,6 @@ def _automatic_output(task: str, loss: str) -> str:
     if task == "regression":
         return "identity"
     return "softmax" if loss == "cross_entropy" else "sigmoid"
-
-
-def _check_sense(spec: JobSpec) -> None:
-    output = spec.network.output_activation
-    if spec.training.loss == "cross_entropy" and spec.task == "regression":
-        message = "training.loss cross_entropy needs classes, and the task is regression. Use squared_error."
-        raise SpecError(message, field="training.loss")
-    if spec.training.loss == "cross_entropy" and output not in {"softmax", "sigmoid"}:
-        message = f"training.loss cross_entropy needs softmax or sigmoid outputs, not {output}."
-        raise SpecError(message, field="network.output_activation")
-    if spec.task == "classification" and len(spec.targets) > 1:
-        raise SpecError("Several targets can only be a regression. Name one target.", field="target")
 
 
 def _check_targets(spec: JobSpec, columns: Mapping[str, Column], warnings: list[str]) -> None:

@@ -3,7 +3,7 @@
 `parse` reads a request and names every field that is wrong; `workers.resolve` puts values for `auto`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -43,6 +43,9 @@ class PreprocessingOptions(Options):
     max_categories: Annotated[int, Field(ge=1, le=100_000)] = 1000
 
 
+Initialization = Literal["glorot", "he", "zeros"]
+
+
 class NetworkOptions(Options):
     """The layers."""
 
@@ -51,7 +54,7 @@ class NetworkOptions(Options):
     output_activation: Literal["auto", "sigmoid", "tanh", "relu", "identity", "softmax"] = "auto"
     bias: bool = True
     dropout: Fraction = 0.0
-    initialization: Literal["auto", "glorot", "he", "zeros"] = "auto"
+    initialization: Auto | Initialization | Annotated[list[Initialization], Field(min_length=1)] = "auto"
 
 
 class GradientDescent(Options):
@@ -123,6 +126,9 @@ class CosineRate(Options):
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
 
 
+Schedule = ConstantRate | StepRate | CosineRate
+
+
 class EarlyStopping(Options):
     """Stop when the validation loss has not improved for `patience` validations."""
 
@@ -136,7 +142,7 @@ class TrainingOptions(Options):
     epochs: Annotated[int, Field(ge=1)] | Auto = "auto"
     learning_rate: Positive | Auto = "auto"
     learning_rate_schedule: Annotated[
-        Annotated[ConstantRate | StepRate | CosineRate, Field(discriminator="name")], BeforeValidator(_named)
+        Annotated[Schedule, Field(discriminator="name")], BeforeValidator(_named)
     ] = ConstantRate(name="constant")
     optimizer: Annotated[OptimizerOptions | Auto, BeforeValidator(_named)] = "auto"
     loss: Literal["auto", "squared_error", "cross_entropy"] = "auto"
@@ -174,6 +180,13 @@ class Tracking(Options):
     max_points: Annotated[int, Field(ge=2, le=100_000)] = 1000
 
 
+class InitialParameters(Options):
+    """Where training starts: weights[l] of shape (n_out, n_in), biases[l] of (n_out,), for each layer l."""
+
+    weights: Annotated[list[list[list[float]]], Field(min_length=1)]
+    biases: list[list[float]] | None = None
+
+
 class JobSpec(Options):
     """A training request. Only `dataset` and `target` are required."""
 
@@ -191,7 +204,7 @@ class JobSpec(Options):
     preprocessing: PreprocessingOptions = PreprocessingOptions()
     network: NetworkOptions = NetworkOptions()
     training: TrainingOptions = TrainingOptions()
-    initial_parameters: dict[str, Any] | None = None
+    initial_parameters: InitialParameters | None = None
     warm_start: Name | None = None
     resources: Resources = Resources()
     checkpoint: CheckpointOptions = CheckpointOptions()
@@ -219,25 +232,10 @@ def parse(body: object) -> JobSpec:
 def refuse_what_is_not_there_yet(spec: JobSpec) -> None:
     """SpecError for an option that this version of Gradsum does not have: never accepted and ignored."""
     wanted = {
-        "weight_column": spec.weight_column is not None,
-        "class_weight": spec.class_weight is not None,
         "split.by": spec.split.by not in {"hash", "row"},
         "split.stratify": spec.split.stratify,
         "validation_dataset": spec.validation_dataset is not None,
         "preprocessing.missing_values": spec.preprocessing.missing_values != "error",
-        "network.bias": not spec.network.bias,
-        "network.dropout": spec.network.dropout > 0,
-        "training.learning_rate_schedule": spec.training.learning_rate_schedule != ConstantRate(name="constant"),
-        "training.optimizer": isinstance(spec.training.optimizer, Rprop | Lbfgs),
-        "training.batch_size": isinstance(spec.training.batch_size, int),
-        "training.l1": spec.training.l1 > 0,
-        "training.l2": spec.training.l2 > 0,
-        "training.clip_gradient_norm": spec.training.clip_gradient_norm is not None,
-        "training.early_stopping": isinstance(spec.training.early_stopping, EarlyStopping),
-        "training.target_loss": spec.training.target_loss is not None,
-        "training.max_runtime_seconds": spec.training.max_runtime_seconds is not None,
-        "initial_parameters": spec.initial_parameters is not None,
-        "warm_start": spec.warm_start is not None,
         "checkpoint": spec.checkpoint != CheckpointOptions(),
     }
     fields = [field for field, is_wanted in wanted.items() if is_wanted]

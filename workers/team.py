@@ -2,7 +2,6 @@
 
 import os
 import platform
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,10 +10,12 @@ import ray
 from numpy.typing import NDArray
 
 from workers import numerics
+from workers.batches import Batch, Step
 from workers.errors import GradsumError
-from workers.gradients import ShardGradients, Share
+from workers.gradients import Combine, ShardGradients, Share, combine
 from workers.problem import Order, Problem
-from workers.shards import Node, assign, sum_node
+from workers.shards import Node, assign
+from workers.training import Sum
 from workers.worker import ShardWorker
 
 START_SECONDS = 60.0
@@ -23,12 +24,8 @@ STEP_SECONDS = 120.0
 ACTOR_OPTIONS = {"num_cpus": 0, "resources": {"gradsum": 1e-4}}
 """Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
 
-Combine = Callable[[Mapping[Node, Share], int], Share]
-"""Adds the sums of nodes up to the sum over all shards."""
-
-
 class FingerprintMismatchError(GradsumError):
-    """A worker would compute other bits than the driver."""
+    """A process would compute other bits than the others, or than earlier attempts."""
 
     code = "fingerprint_mismatch"
 
@@ -58,10 +55,21 @@ class Remote:
     local: ShardGradients | None = None
 
 
-def combine(parts: Mapping[Node, Share], n_shards: int) -> Share:
-    """The sum over all shards, along the tree: the order in which the parts arrived does not matter."""
-    loss = sum_node({node: share[0] for node, share in parts.items()}, 0, n_shards)
-    return loss, sum_node({node: share[1] for node, share in parts.items()}, 0, n_shards)
+def accepted(
+    theirs: dict[str, Any], who: str, ours: dict[str, Any], *, accept: bool
+) -> list[dict[str, Any]]:
+    """What the result has to tell of a process with other numerics; FingerprintMismatchError unless that is wanted."""
+    if not accept:
+        raise FingerprintMismatchError(
+            f"{who[0].upper()}{who[1:]} computes with {_spelled(theirs)}, the driver with {_spelled(ours)}: "
+            f"together they would give other bits. Give all nodes the same image and kind of processor, or resume the "
+            f"job with accept_other_numerics."
+        )
+    return [theirs]
+
+
+def _spelled(fingerprint: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in fingerprint.items())
 
 
 class Team:
@@ -70,28 +78,30 @@ class Team:
     def __init__(self, order: Order, problem: Problem, combine_parts: Combine = combine) -> None:
         self._problem = problem
         self._combine = combine_parts
-        self._n_shards = len(problem.ranges)
-        own, *others = assign(self._n_shards, order.plan["workers"])
+        self._batches = problem.batches()
+        self._accepts_other_numerics = order.accept_other_numerics
+        self.other_numerics: list[dict[str, Any]] = []
+        own, *others = assign(len(problem.ranges), order.plan["workers"])
         actor_class = ray.remote(**ACTOR_OPTIONS)(ShardWorker)
         actors = [actor_class.remote(order, shards.start, shards.stop) for shards in others]
         self._local = ShardGradients(problem, own)
         self._driver = Member(platform.node(), os.getpid(), own)
         self._remotes = [self._join(actor, shards) for actor, shards in zip(actors, others, strict=True)]
 
-    def sum_of_shard_gradients(self, parameters: NDArray[Any]) -> Share:
-        """The average loss over all training rows and its gradient, for one epoch."""
-        total = self.sum(parameters)
+    def sum_of_shard_gradients(self, parameters: NDArray[Any], step: Step) -> Sum:
+        """The average loss over the rows of a step, and its gradient."""
+        batch = self._batches.batch(step)
+        answers = self._ask(parameters, step)
+        parts = self._local.sums(parameters, step, batch)
+        for remote, answer in zip(self._remotes, answers, strict=True):
+            parts |= self._receive(remote, answer, (parameters, step, batch))
+        loss, gradient = self._combine(parts, len(batch.leaves))
+        return Sum(loss, gradient.copy(), batch.total_weight)  # the buffer is used again for the next step
+
+    def count_epoch(self) -> None:
+        """Let the record show that everybody who is here worked for one more epoch."""
         for member in (self._driver, *(remote.member for remote in self._remotes if remote.local is None)):
             member.epochs += 1
-        return total
-
-    def sum(self, parameters: NDArray[Any]) -> Share:
-        """The same for no epoch: not counted as anybody's work."""
-        answers = self._ask(parameters)
-        parts = self._local.sums(parameters)
-        for remote, answer in zip(self._remotes, answers, strict=True):
-            parts |= self._receive(remote, answer, parameters)
-        return self._combine(parts, self._n_shards)
 
     def members(self) -> list[dict[str, Any]]:
         """Every worker that this attempt has had."""
@@ -106,27 +116,25 @@ class Team:
         description = ray.get(actor.describe.remote(), timeout=START_SECONDS)
         ours = numerics.fingerprint()
         if description["numerics"] != ours:
-            raise FingerprintMismatchError(
-                f"Worker {description['pid']} on {description['node']} computes with {description['numerics']}, "
-                f"the driver with {ours}. Give all nodes the same image and the same kind of processor."
-            )
+            who = f"worker {description['pid']} on {description['node']}"
+            self.other_numerics += accepted(description["numerics"], who, ours, accept=self._accepts_other_numerics)
         return Remote(actor, Member(description["node"], description["pid"], shards))
 
-    def _ask(self, parameters: NDArray[Any]) -> list[Any]:
+    def _ask(self, parameters: NDArray[Any], step: Step) -> list[Any]:
         live = [remote for remote in self._remotes if remote.local is None]
         if not live:
             return [None] * len(self._remotes)
         argument = ray.put(parameters) if len(live) > 1 else parameters
-        return [remote.actor.sums.remote(argument) if remote.local is None else None for remote in self._remotes]
+        return [remote.actor.sums.remote(argument, step) if remote.local is None else None for remote in self._remotes]
 
-    def _receive(self, remote: Remote, answer: Any, parameters: NDArray[Any]) -> dict[Node, Share]:  # noqa: ANN401 - Ray's reference
+    def _receive(self, remote: Remote, answer: Any, asked: tuple[NDArray[Any], Step, Batch]) -> dict[Node, Share]:  # noqa: ANN401 - Ray's reference
         if remote.local is None:
             try:
                 sums: dict[Node, Share] = ray.get(answer, timeout=STEP_SECONDS)
             except (ray.exceptions.RayError, TimeoutError) as error:
-                return self._take_over(remote, error).sums(parameters)
+                return self._take_over(remote, error).sums(*asked)
             return sums
-        return remote.local.sums(parameters)
+        return remote.local.sums(*asked)
 
     def _take_over(self, remote: Remote, error: Exception) -> ShardGradients:
         """The driver computes a lost worker's shards from now on: other executor, same bits."""

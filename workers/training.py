@@ -1,92 +1,150 @@
-"""The epoch loop: from initial parameters to trained ones, one update an epoch."""
+"""The epoch loop: from initial parameters to trained ones, one update an epoch or one a batch."""
 
 import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from workers.activations import Array
+from workers.batches import Step
 from workers.errors import Diverged
-from workers.gradients import Share
-from workers.initialization import initial_parameters
+from workers.learning_rate import learning_rate
 from workers.network import layer_views
-from workers.optimizers import optimizer
+from workers.objective import norm, objective
+from workers.optimizers import Optimizer, optimizer
 from workers.problem import Problem
+from workers.spec import ConstantRate
+from workers.stopping import Best, judged, stop_reason
 
-Parameters = NDArray[Any]
 Figures = dict[str, Any]
 """Numbers (or null) by the names of the contract."""
+
+
+class Sum(NamedTuple):
+    """The average loss over a step's rows, its gradient (flat), and the rows' Σw."""
+
+    loss: float
+    gradient: Array
+    total_weight: float
+
+
+class Callbacks(NamedTuple):
+    """What the loop asks of whoever runs it."""
+
+    sum_of_shard_gradients: Callable[[Array, Step], Sum]
+    """The sum over all shards at these parameters."""
+    validate: Callable[[Array], Figures]
+    """`validation_loss` and more; nothing without validation rows."""
+    on_epoch: Callable[[Figures], None]
+    """Gets the figures of each epoch. It may raise to end training."""
 
 
 class State(NamedTuple):
     """Everything that the next epoch depends on."""
 
     epoch: int
-    parameters: Parameters
+    parameters: Array
     optimizer_state: dict[str, Any]
+    best: Best
+    good: Array
+    """The newest parameters whose loss was finite."""
+    seconds: float
+    """What training took so far."""
 
 
-def train(
-    problem: Problem,
-    sum_of_shard_gradients: Callable[[Parameters], Share],
-    validate: Callable[[Parameters], Figures],
-    on_epoch: Callable[[Figures], None],
-) -> Parameters:
-    """The parameters after the last epoch. Raises Diverged at the first loss that is not finite.
+class Trained(NamedTuple):
+    """What training came to: the parameters that are kept, and why it ended."""
 
-    `on_epoch` gets the figures of each epoch: `loss` and `gradient_norm` belong to the parameters that entered it,
-    what `validate` answers and the weight norms to those that left it.
+    parameters: Array
+    epochs: int
+    best_epoch: int
+    stopped_by: str
+
+
+def train(problem: Problem, initial: Array, callbacks: Callbacks) -> Trained:
+    """Train from `initial` (flat) on. Raises Diverged, with the last good parameters, where numbers leave the finite.
+
+    Of an epoch's figures, `loss` and `gradient_norm` belong to the parameters that entered it (with batches they are
+    the means over its steps, weighted by their rows), `validation_*` and the weight norms to those that left it.
     """
-    training = problem.spec.training
-    method = optimizer(problem.optimizer)
-    parameters = initial_parameters(problem.network, training.seed, problem.spec.network.initialization, problem.dtype)
-    state = State(0, parameters, method.init(parameters))
-    for epoch in range(state.epoch + 1, problem.epochs + 1):
+    options, method = problem.spec.training, optimizer(problem.optimizer)
+    state, reason = State(0, initial, method.init(initial), Best(), initial, 0.0), None
+    while reason is None and state.epoch < problem.epochs:
         started = time.perf_counter()
-        loss, gradient = sum_of_shard_gradients(state.parameters)
-        gradient_norm = norm(gradient)
-        refuse_if_not_finite(epoch, loss, gradient_norm, problem.learning_rate)
-        parameters, optimizer_state = method.update(
-            loss, gradient, state.parameters, state.optimizer_state, problem.learning_rate
+        state, figures = next_epoch(problem, method, state, callbacks.sum_of_shard_gradients)
+        solution = method.solution(state.parameters, state.optimizer_state)
+        if state.epoch % options.validate_every_epochs == 0 or state.epoch == problem.epochs:
+            figures |= callbacks.validate(solution)
+        state = judge(problem, state, figures, solution, time.perf_counter() - started)
+        callbacks.on_epoch({**figures, "seconds": time.perf_counter() - started})
+        reason = stop_reason(
+            loss=figures["loss"],
+            target_loss=options.target_loss,
+            best=state.best,
+            early_stopping=problem.early_stopping,
+            exhausted=method.finished(state.optimizer_state),
+            seconds=state.seconds,
+            max_runtime_seconds=options.max_runtime_seconds,
         )
-        refuse_weights_that_are_not_finite(epoch, parameters, problem.learning_rate)
-        state = State(epoch, parameters, optimizer_state)
-        figures: Figures = {"epoch": epoch, "loss": loss, "gradient_norm": gradient_norm}
-        if epoch % training.validate_every_epochs == 0 or epoch == problem.epochs:
-            figures |= validate(method.solution(parameters, optimizer_state))
-        on_epoch(figures | weight_norms(problem, parameters) | {"seconds": time.perf_counter() - started})
-    return method.solution(state.parameters, state.optimizer_state)
+    kept = state.best.parameters
+    if kept is None:
+        kept = method.solution(state.parameters, state.optimizer_state)
+    return Trained(kept, state.epoch, state.best.epoch, reason or "epochs")
 
 
-def refuse_if_not_finite(epoch: int, loss: float, gradient_norm: float, learning_rate: float) -> None:
-    """Raise Diverged where training can't go on, with what to try."""
-    if math.isfinite(loss) and math.isfinite(gradient_norm):
-        return
-    raise diverged("loss" if not math.isfinite(loss) else "gradient", epoch, learning_rate)
+def next_epoch(
+    problem: Problem, method: Optimizer, state: State, sum_of_shard_gradients: Callable[[Array, Step], Sum]
+) -> tuple[State, Figures]:
+    """The state after one more epoch, and its figures."""
+    epoch = state.epoch + 1
+    rate = learning_rate(problem.spec.training.learning_rate_schedule, problem.learning_rate, epoch, problem.epochs)
+    parameters, optimizer_state, good = state.parameters, state.optimizer_state, state.good
+    losses = norms = weights = 0.0
+    for number in range(problem.steps):
+        loss, gradient, weight = sum_of_shard_gradients(parameters, Step(epoch, number))
+        gradient_norm = norm(gradient)
+        if math.isfinite(loss) and math.isfinite(gradient_norm):
+            good = parameters
+        elif not method.tolerates_nonfinite(optimizer_state):
+            raise diverged("loss" if not math.isfinite(loss) else "gradient", epoch, problem.learning_rate, good)
+        loss_and_penalty, slope = objective(problem.network, problem.penalty, loss, gradient, gradient_norm, parameters)
+        parameters, optimizer_state = method.update(loss_and_penalty, slope, parameters, optimizer_state, rate)
+        losses, norms, weights = losses + weight * loss, norms + weight * gradient_norm, weights + weight
+    weight_norms = norms_of_weights(problem, parameters)
+    if not all(math.isfinite(value) for value in weight_norms.values()):
+        raise diverged("weights", epoch, problem.learning_rate, good)
+    figures = {"epoch": epoch, "loss": _finite(losses / weights), "gradient_norm": _finite(norms / weights)}
+    if problem.spec.training.learning_rate_schedule != ConstantRate(name="constant"):
+        figures["learning_rate"] = rate
+    state = state._replace(epoch=epoch, parameters=parameters, optimizer_state=optimizer_state, good=good)
+    return state, figures | weight_norms
 
 
-def refuse_weights_that_are_not_finite(epoch: int, parameters: Parameters, learning_rate: float) -> None:
-    """Raise Diverged where an update went beyond what the dtype can hold."""
-    if not math.isfinite(norm(parameters)):
-        raise diverged("weights", epoch, learning_rate)
-
-
-def diverged(what: str, epoch: int, learning_rate: float) -> Diverged:
-    """The error, with what to try."""
-    return Diverged(
-        f"The {what} stopped being finite in epoch {epoch}. Try a smaller training.learning_rate "
-        f"(it is {learning_rate:g}), or preprocessing.standardize."
+def judge(problem: Problem, state: State, figures: Figures, solution: Array, seconds: float) -> State:
+    """The state with what is known of the best epoch, after one whose figures these are."""
+    score = figures.get("validation_loss" if problem.matrix.validation_rows else "loss")
+    early_stopping = problem.early_stopping
+    keeps, minimum = (None, 0.0) if early_stopping is None else (solution, early_stopping.min_improvement)
+    return state._replace(
+        best=judged(state.best, score, state.epoch, keeps, minimum), seconds=state.seconds + seconds
     )
 
 
-def norm(vector: NDArray[Any]) -> float:
-    """The Euclidean norm, summed in float64."""
-    return math.sqrt(float(np.einsum("i,i->", vector, vector, dtype=np.float64)))
+def diverged(what: str, epoch: int, rate: float, good: Array) -> Diverged:
+    """The error, with what to try and the last good parameters."""
+    return Diverged(
+        f"The {what} stopped being finite in epoch {epoch}. Try a smaller training.learning_rate (it is {rate:g}), "
+        f"training.clip_gradient_norm, or preprocessing.standardize. The last good weights are kept.",
+        epoch=epoch,
+        parameters=good,
+    )
 
 
-def weight_norms(problem: Problem, parameters: Parameters) -> Figures:
+def norms_of_weights(problem: Problem, parameters: Array) -> Figures:
     """The norm of each layer's weights."""
     layers = layer_views(problem.network, parameters)
-    return {f"weight_norm/layer_{place}": norm(weights.ravel()) for place, (weights, _) in enumerate(layers)}
+    return {f"weight_norm/layer_{place}": norm(weights) for place, (weights, _) in enumerate(layers)}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from workers import numerics
+from workers.batches import Step
 from workers.gradients import ShardGradients, Share
 from workers.problem import Order, problem_of
 from workers.shards import Node
@@ -17,7 +18,9 @@ class ShardWorker:
 
     def __init__(self, order: Order, first_shard: int, last_shard: int) -> None:
         numerics.use_one_thread()
-        self._gradients = ShardGradients(problem_of(order), range(first_shard, last_shard))
+        problem = problem_of(order)
+        self._batches = problem.batches()
+        self._gradients = ShardGradients(problem, range(first_shard, last_shard))
 
     def describe(self) -> dict[str, Any]:
         """Where this worker runs, and what its bits depend on."""
@@ -27,6 +30,7 @@ class ShardWorker:
             "numerics": numerics.fingerprint(),
         }
 
-    def sums(self, parameters: NDArray[Any]) -> dict[Node, Share]:
-        """The sums of the whole nodes of the summation tree that this worker's shards make up."""
-        return self._gradients.sums(parameters)
+    def sums(self, parameters: NDArray[Any], step: Step) -> dict[Node, Share]:
+        """The sums of the whole nodes of the step's summation tree that this worker's shards make up."""
+        step = Step(*step)
+        return self._gradients.sums(parameters, step, self._batches.batch(step))

@@ -24,7 +24,7 @@ from service.store import components, datasets, jobs, metrics, models
 from service.store.database import migrate
 from tests.integration.conftest import Api
 from workers import model as trained_models
-from workers.initialization import initial_parameters
+from workers.initialization import drawn_parameters
 from workers.network import Network
 from workers.preprocessing import CategoryFeature, NumberFeature, Preprocessing
 
@@ -67,7 +67,7 @@ def trained(api: Api, name: str | None) -> dict[str, Any]:
         directory = model_directory(api.settings.storage, job)
         network = Network((5, 3, 2), "tanh", "softmax", "cross_entropy")
         features = (NumberFeature("width", 3.0, 2.0), CategoryFeature("colour", ("blue", "red", "white")))
-        parameters = initial_parameters(network, seed=len(name or ""), initialization="auto", dtype="float32")
+        parameters = drawn_parameters(network, len(name or ""), ["glorot", "glorot"], "float32")
         trained_models.save(directory, network, parameters, Preprocessing(features), ["kind"], ["iris", "rose"])
         if name is not None:
             relative = str(directory.relative_to(api.settings.storage))

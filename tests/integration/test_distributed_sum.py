@@ -15,14 +15,14 @@ import pytest
 import ray
 
 from service.ingest import ingest_csv
+from workers.batches import NO_TRAINING
 from workers.driver import Driver
-from workers.gradients import ShardGradients, Share
+from workers.gradients import ShardGradients, Share, combine
 from workers.matrix import MatrixRequest, build
 from workers.problem import Order, Problem, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve
 from workers.shards import Node
 from workers.spec import parse
-from workers.team import combine
 
 DIGITS = Path(__file__).parents[2] / "deploy" / "examples" / "digits" / "digits.csv"
 SHARDS = 8
@@ -144,7 +144,7 @@ def test_a_killed_worker_s_shards_go_to_the_driver_with_the_same_bits(
 @pytest.mark.parametrize("rows", [1439, 1500, 1612])
 def test_shards_of_unequal_size_sum_to_one_unsharded_pass(dataset: tuple[Path, DatasetFacts], rows: int) -> None:
     problem = problem_of(order_for(dataset, Path("unused"), 1, dtype="float64"))
-    problem = problem._replace(matrix=problem.matrix._replace(training_rows=rows), total_weight=float(rows))
+    problem = problem._replace(matrix=problem.matrix._replace(training_rows=rows))
     bounds = [0, 1, 8, 300, 301, 900, 1200, 1400, rows]
     parameters = np.random.default_rng(rows).normal(size=64 * 30 + 30 + 30 * 10 + 10)
     loss, gradient = total(problem._replace(ranges=list(pairwise(bounds))), parameters)
@@ -155,7 +155,8 @@ def test_shards_of_unequal_size_sum_to_one_unsharded_pass(dataset: tuple[Path, D
 
 def total(problem: Problem, parameters: np.ndarray[Any, Any]) -> Share:
     n_shards = len(problem.ranges)
-    loss, gradient = combine(ShardGradients(problem, range(n_shards)).sums(parameters), n_shards)
+    batch = problem.batches().batch(NO_TRAINING)
+    loss, gradient = combine(ShardGradients(problem, range(n_shards)).sums(parameters, NO_TRAINING, batch), n_shards)
     return loss, gradient.copy()
 
 

@@ -5,14 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from workers.initialization import initial_parameters
+from workers.initialization import automatic_methods, drawn_parameters
 from workers.network import Network, layer_views
 
 NETWORK = Network((400, 300, 200), "sigmoid", "softmax", "cross_entropy")
 
 
-def weights_of(network: Network, seed: int, initialization: str = "auto", dtype: type = np.float64) -> list[np.ndarray]:
-    return [weights for weights, _ in layer_views(network, initial_parameters(network, seed, initialization, dtype))]
+def drawn(network: Network, seed: int, method: str = "auto", dtype: type = np.float64) -> np.ndarray:
+    layers = len(network.sizes) - 1
+    automatic = automatic_methods(network.activation, network.output_activation, layers)
+    return drawn_parameters(network, seed, automatic if method == "auto" else [method] * layers, dtype)
+
+
+def weights_of(network: Network, seed: int, method: str = "auto", dtype: type = np.float64) -> list[np.ndarray]:
+    return [weights for weights, _ in layer_views(network, drawn(network, seed, method, dtype))]
 
 
 def test_glorot_is_uniform_within_its_limit() -> None:
@@ -41,9 +47,9 @@ def test_auto_is_he_for_relu_layers_and_glorot_for_all_others() -> None:
 
 
 def test_biases_are_zero_and_zeros_are_zeros() -> None:
-    for _, biases in layer_views(NETWORK, initial_parameters(NETWORK, 7, "auto", np.float32)):
+    for _, biases in layer_views(NETWORK, drawn(NETWORK, 7, "auto", np.float32)):
         assert not biases.any()
-    assert not initial_parameters(NETWORK, 7, "zeros", np.float32).any()
+    assert not drawn(NETWORK, 7, "zeros", np.float32).any()
 
 
 def test_a_layer_depends_on_seed_and_place_and_on_no_other_layer() -> None:
@@ -57,7 +63,7 @@ def test_a_layer_depends_on_seed_and_place_and_on_no_other_layer() -> None:
 
 
 def test_float32_weights_are_the_float64_ones_rounded() -> None:
-    wide = initial_parameters(NETWORK, 1, "auto", np.float64)
-    narrow = initial_parameters(NETWORK, 1, "auto", np.float32)
+    wide = drawn(NETWORK, 1, "auto", np.float64)
+    narrow = drawn(NETWORK, 1, "auto", np.float32)
     assert narrow.dtype == np.float32
     np.testing.assert_array_equal(narrow, wide.astype(np.float32))

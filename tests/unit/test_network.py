@@ -10,7 +10,6 @@ from workers.losses import LOSSES
 from workers.network import (
     Network,
     Workspace,
-    add_gradient,
     block_rows,
     layer_views,
     n_parameters,
@@ -104,16 +103,6 @@ def test_a_used_workspace_gives_the_same_bits_as_a_new_one() -> None:
     again, same = shard_share(NETWORK, parameters, X, T, None, 50, workspace, out=out)
     assert same is out
     assert (loss, gradient.tobytes()) == (again, same.tobytes())
-
-
-def test_add_gradient_adds_to_what_is_there() -> None:
-    random = np.random.default_rng(5)
-    parameters, X, T = random.normal(0, 1, n_parameters(NETWORK)), random.normal(0, 1, (6, 3)), np.zeros((6, 2))
-    workspace, gradient_sum = Workspace(NETWORK, np.float64, 6), np.ones(n_parameters(NETWORK))
-    error = add_gradient(NETWORK, parameters, X, T, None, gradient_sum, workspace)
-    loss, gradient = shard_share(NETWORK, parameters, X, T, None, 6, workspace)
-    assert error == pytest.approx(6 * loss, rel=1e-14)
-    np.testing.assert_allclose(gradient_sum, 1 + 6 * gradient, rtol=1e-13)
 
 
 def test_outputs_and_error_agree_with_outputs_and_with_the_loss_of_training() -> None:

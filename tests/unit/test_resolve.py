@@ -46,7 +46,6 @@ def resolved(**request: Any) -> Resolution:
 
 def test_nothing_is_auto_but_shards_and_workers_once_a_spec_is_resolved() -> None:
     dumped = resolved().spec.model_dump(exclude={"resources": True, "preset": True, "checkpoint": True})
-    del dumped["network"]["initialization"]  # auto is a rule by layer, so it stays
     assert "'auto'" not in repr(dumped)
 
 

@@ -1,0 +1,21 @@
+"""How much each class of rows counts in the loss."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def class_weights(
+    asked: str | Mapping[str, float] | None, classes: Sequence[str | int | float] | None, y: NDArray[np.int32]
+) -> NDArray[np.float64] | None:
+    """The weight of each class, (n_classes,), or None where all are 1. `y` are the classes of the training rows.
+
+    `balanced` is N/(K·n_c), which gives every class the same sum; a mapping is by class as text, 1 where it has none.
+    """
+    if asked is None or classes is None:
+        return None
+    if isinstance(asked, Mapping):
+        return np.array([asked.get(str(label), 1.0) for label in classes], dtype=np.float64)
+    counts = np.bincount(y, minlength=len(classes))
+    return len(y) / (len(classes) * np.maximum(counts, 1).astype(np.float64))
