@@ -111,6 +111,11 @@ class Client:
         """Ask for the job's end."""
         return self._connection.ask("POST", f"/v1/jobs/{_part(job_id)}/cancel")
 
+    def resume_job(self, job_id: str, *, accept_other_numerics: bool) -> Answer:
+        """Let a job that waits for its own numerics go on."""
+        body = {"accept_other_numerics": accept_other_numerics}
+        return self._connection.send_json(f"/v1/jobs/{_part(job_id)}/resume", body)
+
     def delete_job(self, job_id: str) -> Answer:
         """Forget a job that is final."""
         return self._connection.ask("DELETE", f"/v1/jobs/{_part(job_id)}")

@@ -15,6 +15,7 @@ class Facts(NamedTuple):
     slots: int | None  # workers the cluster runs at once; None while there is no cluster
     free_slots: int
     lost_drivers: int = 0  # attempts that ended because their driver was lost
+    refusal: str | None = None  # why no attempt is made for now: the processes would compute other bits
 
 
 class Decision(NamedTuple):
@@ -49,6 +50,8 @@ def decide(job: Job, facts: Facts) -> Decision:
 def _next_attempt(job: Job, facts: Facts) -> Decision:
     if facts.lost_drivers >= job.spec["max_attempts"]:
         return Decision("fail", "driver_lost", f"Its driver was lost {facts.lost_drivers} times (max_attempts).")
+    if facts.refusal is not None and not job.accept_other_numerics:
+        return Decision("wait", "fingerprint_mismatch", facts.refusal)
     return _place(job, facts)
 
 

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
 from service.jobs import allowed
 from service.leadership import Leadership
 from service.logs import Log
+from service.paths import start_path
 from service.preparation import Preparation
 from service.recording import record
 from service.settings import Settings
@@ -30,6 +31,16 @@ YOUNG_SECONDS = 3.0
 REPORT_SECONDS = 5.0
 UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
+FIRST_REFUSAL_SECONDS, LONGEST_REFUSAL_SECONDS = 10.0, 600.0
+"""How long a job waits for other nodes after its processes were found to compute other bits; it doubles."""
+
+
+class Refusal(NamedTuple):
+    """Why a job's last attempt was refused, and until when none is made."""
+
+    reason: str
+    until: float
+    pause: float
 
 
 @dataclass
@@ -56,6 +67,7 @@ class Dispatcher:
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()
+        self._refused: dict[str, Refusal] = {}
         self._someone_waits = False
         self._slots: int | None = None
         self._asking = False
@@ -156,7 +168,9 @@ class Dispatcher:
         if job.status == "starting" and job.id not in self._running:
             with self._database.read() as connection:
                 lost = jobs.lost_drivers(connection, job.id)
-        return Facts(dataset.status, job.id in self._running, self._slots, free, lost)
+        refused = self._refused.get(job.id)
+        refusal = refused.reason if refused is not None and time.monotonic() < refused.until else None
+        return Facts(dataset.status, job.id in self._running, self._slots, free, lost, refusal)
 
     def _explain(self, job: Job, decision: Decision) -> None:
         if decision.status_reason == job.status_reason:
@@ -252,6 +266,9 @@ class Dispatcher:
             "plan": {**(job.plan or {}), "workers": workers},
             "matrix_directory": str(storage / "matrices" / str(job.matrix_key)),
             "output_directory": str(storage / "jobs" / job.id / "attempts" / str(attempt)),
+            "initial_parameters": str(start_path(storage, job.id)) if _starts_from_given(job) else None,
+            "numerics": job.numerics,
+            "accept_other_numerics": job.accept_other_numerics,
         }
 
     def _release(self, job_id: str, *, keep: bool) -> None:
@@ -260,6 +277,7 @@ class Dispatcher:
 
     def _forget_all_but(self, unfinished: set[str]) -> None:
         """End the drivers of jobs that became final (or were deleted) behind our back."""
+        self._refused = {job_id: refusal for job_id, refusal in self._refused.items() if job_id in unfinished}
         for job_id in [job_id for job_id in self._running if job_id not in unfinished]:
             self._release(job_id, keep=False)
 
@@ -290,9 +308,17 @@ class Dispatcher:
             if job_id in ended and report.get("epochs"):
                 self._running[job_id].last_epoch = report["epochs"][-1]["epoch"]
         for job_id, outcome in ended.items():
+            if outcome == "refused":
+                self._refuse(job_id, answer["jobs"][job_id]["reason"])
             if outcome is not None:
                 self._release(job_id, keep=outcome in {"succeeded", "failed"})
                 self._log.info("attempt_ended", job_id=job_id, outcome=outcome)
+
+    def _refuse(self, job_id: str, reason: str) -> None:
+        """Make no attempt for a while: the cluster has to change, or the user has to accept other bits."""
+        last = self._refused.get(job_id)
+        pause = FIRST_REFUSAL_SECONDS if last is None else min(2 * last.pause, LONGEST_REFUSAL_SECONDS)
+        self._refused[job_id] = Refusal(reason, time.monotonic() + pause, pause)
 
     def _record(self, connection: Transaction, job_id: str, report: dict[str, Any]) -> str | None:
         """Write one report; one that makes no sense ends its job, not the recording of the others."""
@@ -324,3 +350,7 @@ class Dispatcher:
             components.report(connection, "dispatcher", "ok", {"running_jobs": len(self._running)})
             details = {"worker_slots": self._slots} if up else {"message": "The Ray cluster does not answer."}
             components.report(connection, "cluster", "ok" if up else "degraded", details)
+
+
+def _starts_from_given(job: Job) -> bool:
+    return job.spec["initial_parameters"] is not None or job.spec["warm_start"] is not None

@@ -20,6 +20,11 @@ def job_directory(storage: Path, job_id: str) -> Path:
     return storage / "jobs" / job_id
 
 
+def start_path(storage: Path, job_id: str) -> Path:
+    """The weights that a job starts from where they are not drawn."""
+    return job_directory(storage, job_id) / "start.npz"
+
+
 def model_directory(storage: Path, job: Job) -> Path:
     """The trained model of a job that succeeded: `model.json` and `weights.npz`."""
     return job_directory(storage, job.id) / "attempts" / str(job.attempt) / "model"

@@ -7,7 +7,7 @@ from typing import Any
 from service.child import Child, Lost, Message
 from service.facts import facts_of, limits_of
 from service.logs import Log
-from service.paths import columns_directory, upload_path
+from service.paths import columns_directory, job_directory, model_directory, start_path, upload_path
 from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database
@@ -101,8 +101,20 @@ class Preparation:
             "dataset_directory": str(columns_directory(storage, dataset.content_key)),
             "request": request._asdict(),
             "destination": str(storage / "matrices" / key),
+            "start": self._start(job, spec),
         }
         self._ask(job.id, message, on_done)
+
+    def _start(self, job: Job, spec: JobSpec) -> dict[str, Any] | None:
+        """What to write for a job that does not start from drawn weights."""
+        if spec.initial_parameters is None and spec.warm_start is None:
+            return None
+        storage, source = self._settings.storage, None
+        if spec.warm_start is not None:
+            with self._database.read() as connection:
+                named = jobs.get(connection, spec.warm_start)
+            source = str(job_directory(storage, spec.warm_start) if named is None else model_directory(storage, named))
+        return {"spec": job.spec, "source": source, "destination": str(start_path(storage, job.id))}
 
     def _plan(self, job: Job, spec: JobSpec, key: str, matrix: dict[str, Any], slots: int, notes: list[str]) -> None:
         n_inputs, n_outputs = matrix["n_inputs"], len(matrix["classes"] or matrix["targets"])

@@ -1,8 +1,9 @@
 """The process that prepares data: `python -m service.prepare FD` answers requests over a pipe, one at a time.
 
 Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "path", "options", "destination", "limits"}
-or {"id", "do": "build", "dataset_directory", "request", "destination"} is answered by {"id", "ok": …} or {"id",
-"error": {"code", "message", "errors"}}. The process ends when the other end of the pipe is closed.
+or {"id", "do": "build", "dataset_directory", "request", "destination", "start": null or {"spec", "source",
+"destination"}} is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}. The process ends when
+the other end of the pipe is closed.
 """
 
 import json
@@ -16,6 +17,8 @@ from service.child import pipe_from_arguments
 from service.ingest import ingest_csv
 from workers.errors import GradsumError
 from workers.matrix import build, request_from_json
+from workers.spec import JobSpec
+from workers.start import write_start
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +53,16 @@ def _do(message: dict[str, Any]) -> dict[str, Any]:
     if message["do"] == "ingest":
         return ingest_csv(Path(message["path"]), message["options"], destination, message["limits"])
     if message["do"] == "build":
-        return build(Path(message["dataset_directory"]), request_from_json(message["request"]), destination)
+        matrix = build(Path(message["dataset_directory"]), request_from_json(message["request"]), destination)
+        if message["start"] is not None:
+            _write_start(matrix, **message["start"])
+        return matrix
     raise ValueError(f"unknown request {message['do']!r}")
+
+
+def _write_start(matrix: dict[str, Any], spec: dict[str, Any], source: str | None, destination: str) -> None:
+    model = None if source is None else Path(source)
+    write_start(JobSpec.model_validate(spec), matrix, model, Path(destination))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.numerics import Numerics
+from service.numerics import environment as pinned
 from service.processes import Program
 
 OBJECT_STORE_BYTES = 512 * 2**20
@@ -33,7 +35,7 @@ class RayHead:
     environment: Mapping[str, str]
 
 
-def ray_head(data_dir: Path, worker_slots: int) -> RayHead:
+def ray_head(data_dir: Path, worker_slots: int, numerics: Numerics = "native") -> RayHead:
     """A Ray head for `worker_slots` workers at once; makes its temporary directory and, the first time, its token."""
     ports = free_ports()
     port, client_port, dashboard_port, agent_port = (next(ports) for _ in range(4))
@@ -54,7 +56,9 @@ def ray_head(data_dir: Path, worker_slots: int) -> RayHead:
         *("--num-cpus", str(worker_slots), "--num-gpus", "0", "--resources", json.dumps({"gradsum": 1_000_000})),
         *("--object-store-memory", str(_object_store_bytes()), "--temp-dir", str(directory)),
     ]
-    program = Program("ray", command, environment, output=data_dir / "logs" / "ray.log", stop_rank=1)
+    program = Program(
+        "ray", command, {**environment, **pinned(numerics)}, output=data_dir / "logs" / "ray.log", stop_rank=1
+    )
     return RayHead(program, f"127.0.0.1:{port}", directory, environment)
 
 

@@ -20,6 +20,8 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     if epochs:
         metrics.append(connection, job_id, columns(epochs))
     changes: dict[str, Any] = {"workers": report["workers"]} if "workers" in report else {}
+    if "numerics" in report and job.numerics is None:
+        changes["numerics"] = report["numerics"]
     if epochs:
         changes["progress"] = progress(job, epochs)
     state = report["state"]
@@ -32,6 +34,9 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
         jobs.change(connection, job, **changes) if changes else None
     if state in {"starting", "running"}:
         return None
+    if state == "refused":
+        jobs.end_attempt(connection, job_id, attempt, jobs.REFUSED)
+        return "refused"
     reason = report.get("reason") or report.get("error", {}).get("message") or state
     jobs.end_attempt(connection, job_id, attempt, reason)
     return str(state)
@@ -56,7 +61,7 @@ def _end(connection: Transaction, job: Job, report: dict[str, Any], changes: dic
         jobs.move(connection, job, "failed", report["error"]["message"], error=report["error"], **changes)
         return
     result = report["result"]
-    moved = jobs.move(connection, job, "succeeded", result=result, numerics=result["numerics"], **changes)
+    moved = jobs.move(connection, job, "succeeded", result=result, **changes)
     name = job.spec["tracking"]["registered_model"]
     if moved and name is not None:
         models.add(

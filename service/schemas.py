@@ -42,6 +42,12 @@ class PredictRequest(Request):
     rows: Annotated[list[Row], Field(min_length=1)]
 
 
+class ResumeRequest(Request):
+    """How a job goes on."""
+
+    accept_other_numerics: bool = False
+
+
 class PromoteRequest(Request):
     """The version that becomes the champion, and why."""
 

@@ -50,7 +50,7 @@ def _run(settings: Settings, signals: Signals, lock: TextIO) -> None:
     """Start everything, say when it is ready, keep it running; at the end nothing of it is left."""
     guard = Guard(keep_open=[lock.fileno()])
     try:
-        head = None if settings.ray_address else ray_head(settings.data_dir, settings.worker_slots)
+        head = None if settings.ray_address else ray_head(settings.data_dir, settings.worker_slots, settings.numerics)
         announcement = Announcement(settings)
         guard.tell("remove", announcement.path)
         if head is not None:

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.numerics import Numerics
+
 PREFIX = "GRADSUM_"
 SECRETS = {"database_url"}
 """Fields whose value is never repeated in a message: it may hold a password."""
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     )
     ray_address: str = ""
     worker_slots: Count = Field(default_factory=_cores)
+    numerics: Numerics = "native"
     host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
     port: Port = 8000
     mlflow_port: Port = 5000

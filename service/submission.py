@@ -9,17 +9,20 @@ import numpy as np
 
 from service.errors import ConflictError, UnprocessableError
 from service.facts import facts_of, limits_of
+from service.paths import model_directory
 from service.requests import clean_name
 from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Transaction
 from service.store.datasets import Dataset
 from service.store.jobs import Job
+from service.warm_start import source_job
 from workers.errors import FieldError
 from workers.network import block_rows
 from workers.plan import Plan, layer_sizes, make_plan
 from workers.resolve import check_limits, classes, resolve
 from workers.spec import JobSpec, parse
+from workers.start import check_same, check_shapes, read_description
 
 REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[0-9]{1,9}))?", re.DOTALL)
 
@@ -33,6 +36,8 @@ class Submission(NamedTuple):
     resolved: bool
     notes: list[str]
     warnings: list[str]
+    source: Job | None = None
+    """The job whose weights it starts from."""
 
 
 def read_submission(connection: Transaction, settings: Settings, project: str, body: Any) -> Submission:  # noqa: ANN401
@@ -43,18 +48,28 @@ def read_submission(connection: Transaction, settings: Settings, project: str, b
         reason = (dataset.error or {}).get("message", "its file could not be read.")
         message = f"Dataset '{dataset.name}@{dataset.version}' can't be used: {reason}"
         raise UnprocessableError(message, code="dataset_failed", field="dataset")
+    source = None
+    if spec.warm_start is not None:
+        source = source_job(connection, project, spec.warm_start)
+        spec = spec.model_copy(update={"warm_start": source.id})
     limits = limits_of(settings)
     if dataset.status == "preparing":
         check_limits(spec, limits, n_inputs=1, n_outputs=1)
-        return Submission(body, spec.model_copy(update={"dataset": dataset.id}), dataset, False, [], [])  # noqa: FBT003
+        unresolved = spec.model_copy(update={"dataset": dataset.id})
+        return Submission(body, unresolved, dataset, False, [], [], source)  # noqa: FBT003
     resolution = resolve(spec, facts_of(dataset), limits)
-    return Submission(body, resolution.spec, dataset, True, resolution.notes, resolution.warnings)  # noqa: FBT003
+    submission = Submission(body, resolution.spec, dataset, True, resolution.notes, resolution.warnings, source)  # noqa: FBT003
+    _check_start(submission, settings)
+    return submission
 
 
 def accept(connection: Transaction, submission: Submission, project: str, actor: str) -> Job:
     """The job that the submission makes, queued."""
     if datasets.get(connection, submission.dataset.id) is None:
         raise _no_such_dataset(submission.dataset.name)
+    if submission.source is not None and jobs.get(connection, submission.source.id) is None:
+        message = f"Job {submission.source.id} was deleted, so there are no weights to start from."
+        raise UnprocessableError(message, code="warm_start_not_found", field="warm_start")
     job = jobs.add(
         connection,
         project=project,
@@ -96,6 +111,18 @@ def fingerprint(body: object) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
+def _check_start(submission: Submission, settings: Settings) -> None:
+    """Refuse a start that can't fit; what depends on the training rows is seen when the matrix is there."""
+    spec = submission.spec
+    inputs = None if _has_categories(submission) else list(spec.features)
+    if spec.initial_parameters is not None and inputs is not None:
+        sizes = layer_sizes(spec, len(inputs), _n_outputs(submission))
+        check_shapes(spec.initial_parameters, sizes, bias=spec.network.bias)
+    if submission.source is not None:
+        trained = read_description(model_directory(settings.storage, submission.source))
+        check_same(trained, spec, inputs, spec.targets, classes(spec, _columns(submission)))
+
+
 def _with_clean_names(spec: JobSpec) -> JobSpec:
     changes: dict[str, Any] = {}
     if spec.name is not None:
@@ -126,7 +153,7 @@ def _no_such_dataset(reference: str) -> UnprocessableError:
 
 def _block_rows(submission: Submission) -> int | None:
     """None where it depends on the rows: categories become inputs by what the training rows hold."""
-    if not submission.resolved or any(column["type"] == "category" for column in _features(submission)):
+    if not submission.resolved or _has_categories(submission):
         return None
     sizes = layer_sizes(submission.spec, _n_inputs(submission), _n_outputs(submission))
     return block_rows(sizes, np.dtype(submission.spec.training.dtype))
@@ -144,5 +171,12 @@ def _n_inputs(submission: Submission) -> int:
 
 
 def _n_outputs(submission: Submission) -> int:
-    columns = {column["name"]: column for column in submission.dataset.columns or []}
-    return len(classes(submission.spec, columns) or submission.spec.targets)
+    return len(classes(submission.spec, _columns(submission)) or submission.spec.targets)
+
+
+def _columns(submission: Submission) -> dict[str, dict[str, Any]]:
+    return {column["name"]: column for column in submission.dataset.columns or []}
+
+
+def _has_categories(submission: Submission) -> bool:
+    return any(column["type"] == "category" for column in _features(submission))

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 
 from workers import numerics
+from workers.activations import Array
 from workers.batches import NO_TRAINING
 from workers.errors import Diverged, GradsumError
 from workers.evaluation import Evaluation
@@ -26,7 +27,7 @@ from workers.model import save
 from workers.preprocessing import from_json
 from workers.problem import Order, Problem, problem_of
 from workers.team import FingerprintMismatchError, Team, accepted
-from workers.training import Array, Callbacks, Figures, Trained, diverged, train
+from workers.training import Callbacks, Figures, Trained, diverged, train
 
 LARGEST_ANSWER = 20_000
 """Epochs in one answer to `progress`; the rest comes with the next."""
@@ -83,7 +84,9 @@ class Attempt:
         except FingerprintMismatchError as error:
             self._outcome = {"state": "refused", "reason": error.message}
         except GradsumError as error:
-            self._outcome = {"state": "failed", "error": {"code": error.code, "message": error.message}}
+            found: dict[str, Any] = {"code": error.code, "message": error.message}
+            found |= {"epoch": error.epoch} if isinstance(error, Diverged) else {}
+            self._outcome = {"state": "failed", "error": found}
         except Exception as error:
             logging.getLogger(__name__).exception("attempt failed")
             message = f"The driver failed: {type(error).__name__}: {error}"

@@ -18,7 +18,7 @@ class Dropout:
 
     def __init__(self, rate: float, seed: int, hidden_sizes: Sequence[int], dtype: DTypeLike, block_rows: int) -> None:
         self._threshold = np.uint64(int(rate * 2.0**64))
-        self._scale = np.dtype(dtype).type(1 / (1 - rate))
+        self._scale = np.asarray(1 / (1 - rate), dtype)
         self._seed = seed
         self._sizes = hidden_sizes
         widest = max(hidden_sizes, default=0)

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
+from workers.activations import Array
 from workers.metrics import accuracy, r2
 from workers.network import Workspace, outputs_and_error
 from workers.problem import Problem
-from workers.training import Array, Figures
+from workers.training import Figures
 
 
 class Evaluation:

@@ -19,7 +19,13 @@ def fingerprint() -> dict[str, Any]:
     """The version of the arithmetic, numpy's, the BLAS kernel and the SIMD level of this process."""
     blas: dict[str, Any] = next((pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"), {})
     kernel = f"{blas.get('internal_api', 'none')} {blas.get('version', '')} {blas.get('architecture', '')}".strip()
-    return {"version": VERSION, "numpy": np.__version__, "blas": kernel, "cpu": f"{platform.machine()} {_simd_level()}"}
+    return {
+        "version": VERSION,
+        "numpy": np.__version__,
+        "blas": kernel,
+        "cpu": f"{platform.machine()} {_simd_level()}",
+        "libm": " ".join(platform.libc_ver()),
+    }
 
 
 def with_others(others: list[dict[str, Any]]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Problem(NamedTuple):
         return one_hot
 
     def row_weights(self, first: int, last: int) -> NDArray[np.float64] | None:
-        """w of rows `first` to `last`, (rows,): the weight column times the class weight; None where all are 1."""
+        """W of rows `first` to `last`, (rows,): the weight column times the class weight; None where all are 1."""
         column = self.column_weights(first, last)
         if self.class_weights is None:
             return column

@@ -141,9 +141,9 @@ class TrainingOptions(Options):
 
     epochs: Annotated[int, Field(ge=1)] | Auto = "auto"
     learning_rate: Positive | Auto = "auto"
-    learning_rate_schedule: Annotated[
-        Annotated[Schedule, Field(discriminator="name")], BeforeValidator(_named)
-    ] = ConstantRate(name="constant")
+    learning_rate_schedule: Annotated[Annotated[Schedule, Field(discriminator="name")], BeforeValidator(_named)] = (
+        ConstantRate(name="constant")
+    )
     optimizer: Annotated[OptimizerOptions | Auto, BeforeValidator(_named)] = "auto"
     loss: Literal["auto", "squared_error", "cross_entropy"] = "auto"
     batch_size: Annotated[int, Field(ge=1)] | Auto | None = "auto"

@@ -24,6 +24,7 @@ STEP_SECONDS = 120.0
 ACTOR_OPTIONS = {"num_cpus": 0, "resources": {"gradsum": 1e-4}}
 """Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
 
+
 class FingerprintMismatchError(GradsumError):
     """A process would compute other bits than the others, or than earlier attempts."""
 
@@ -55,9 +56,7 @@ class Remote:
     local: ShardGradients | None = None
 
 
-def accepted(
-    theirs: dict[str, Any], who: str, ours: dict[str, Any], *, accept: bool
-) -> list[dict[str, Any]]:
+def accepted(theirs: dict[str, Any], who: str, ours: dict[str, Any], *, accept: bool) -> list[dict[str, Any]]:
     """What the result has to tell of a process with other numerics; FingerprintMismatchError unless that is wanted."""
     if not accept:
         raise FingerprintMismatchError(

@@ -125,9 +125,7 @@ def judge(problem: Problem, state: State, figures: Figures, solution: Array, sec
     score = figures.get("validation_loss" if problem.matrix.validation_rows else "loss")
     early_stopping = problem.early_stopping
     keeps, minimum = (None, 0.0) if early_stopping is None else (solution, early_stopping.min_improvement)
-    return state._replace(
-        best=judged(state.best, score, state.epoch, keeps, minimum), seconds=state.seconds + seconds
-    )
+    return state._replace(best=judged(state.best, score, state.epoch, keeps, minimum), seconds=state.seconds + seconds)
 
 
 def diverged(what: str, epoch: int, rate: float, good: Array) -> Diverged:

@@ -104,6 +104,22 @@ def cancel(context: typer.Context, job_id: JobId) -> None:
 
 
 @app.command(cls=ServiceCommand)
+def resume(
+    context: typer.Context,
+    job_id: JobId,
+    *,
+    accept_other_numerics: Annotated[
+        bool, typer.Option("--accept-other-numerics", help="Go on although the bits of the result may differ")
+    ] = False,
+) -> None:
+    """Let a job go on that waits because the cluster would compute other bits than it began with."""
+    asked = session(context)
+    with asked.client() as client:
+        job = client.resume_job(job_id, accept_other_numerics=accept_other_numerics)
+    asked.show(job, lambda found: typer.echo(f"{found['id']} {found['status']}"))
+
+
+@app.command(cls=ServiceCommand)
 def weights(
     context: typer.Context,
     job_id: JobId,

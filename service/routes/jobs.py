@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, UnprocessableError
 from service.jobs import FINAL, can_cancel
 from service.paths import job_directory, model_directory
+from service.requests import read
 from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
 from service.schemas import (
     JOB_EXAMPLES,
@@ -19,6 +20,7 @@ from service.schemas import (
     JobDocument,
     JobList,
     MetricsDocument,
+    ResumeRequest,
 )
 from service.store import jobs, metrics, models, tracking
 from service.store.database import Transaction
@@ -33,6 +35,9 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 LONGEST_KEY = 255
 LARGEST_EPOCH = 2_000_000_000
 
+OTHER_NUMERICS = "It was resumed with accept_other_numerics: its bits may differ from those of another run."
+
+ResumeBody = Annotated[Any, Described(ResumeRequest), Body()]
 JobBody = Annotated[Any, Described(JobSpec), Body(openapi_examples=JOB_EXAMPLES)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Makes a repeated request safe")]
 Status = Literal["queued", "starting", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
@@ -95,6 +100,24 @@ def cancel_job(context: InContext, job_id: str) -> JSONResponse:
     return JSONResponse(_view(context, job))
 
 
+@router.post("/{job_id}/resume", responses={200: {"model": JobDocument}})
+def resume_job(context: InContext, job_id: str, body: ResumeBody) -> JSONResponse:
+    """Let a job go on that waits because the processes at hand would compute other bits than it began with."""
+    request = read(ResumeRequest, body)
+    with context.database.write() as connection:
+        job = _required(connection, job_id)
+        if not waits_for_numerics(job):
+            raise _not_now(job, "resumed")
+        if not request.accept_other_numerics:
+            message = (
+                f"Job {job_id} goes on by itself as soon as processes with its own numerics are there. "
+                f"To go on with others, whose bits may differ, set accept_other_numerics to true."
+            )
+            raise ConflictError(message, code="fingerprint_mismatch", field="accept_other_numerics")
+        jobs.change(connection, job, accept_other_numerics=True, warnings=[*job.warnings, OTHER_NUMERICS])
+    return JSONResponse(_view(context, job))
+
+
 @router.delete("/{job_id}", responses={200: {"model": DeletedDocument}})
 def delete_job(context: InContext, job_id: str) -> JSONResponse:
     """Forget a job that is final, with its files and figures."""
@@ -102,6 +125,8 @@ def delete_job(context: InContext, job_id: str) -> JSONResponse:
         job = _required(connection, job_id)
         if job.status not in FINAL:
             raise _not_now(job, "deleted")
+        if jobs.is_needed(connection, job_id):
+            raise ConflictError(f"Job {job_id} is what another job starts from (warm_start).", code="job_in_use")
         model = models.of_job(connection, job_id)
         if model is not None:
             message = f"Job {job_id} made version {model.version} of model '{model.name}', which needs it."
@@ -130,7 +155,7 @@ def download_weights(context: InContext, job_id: str) -> Npz:
     """The trained weights as `.npz`: `weights_0`, `biases_0`, `weights_1` and so on, in the job's dtype."""
     with context.database.read() as connection:
         job = _required(connection, job_id)
-    if job.status != "succeeded":
+    if not job.has_weights:
         message = f"Job {job.id} is {job.status}; there are weights once it has succeeded."
         raise ConflictError(message, code="job_not_succeeded")
     file = model_directory(context.settings.storage, job) / "weights.npz"
@@ -183,8 +208,18 @@ def _required(connection: Transaction, job_id: str) -> Job:
     return job
 
 
+def waits_for_numerics(job: Job) -> bool:
+    """Whether the job waits because of its numerics alone."""
+    return (
+        job.status == "starting"
+        and not job.accept_other_numerics
+        and (job.status_reason or {}).get("code") == "fingerprint_mismatch"
+    )
+
+
 def _not_now(job: Job, done: str) -> ConflictError:
     allowed = ["delete"] if job.status in FINAL else ["cancel"] if can_cancel(job.status) else []
+    allowed += ["resume"] if waits_for_numerics(job) else []
     way_out = f"Allowed now: {', '.join(allowed)}." if allowed else "Wait until it has ended."
     return ConflictError(f"Job {job.id} is {job.status}, so it can't be {done}. {way_out}", code="wrong_state")
 

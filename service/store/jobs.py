@@ -13,6 +13,7 @@ from service.store.tables import attempts, idempotency_keys, jobs, tracking, tra
 
 LONGEST_REASON = 2000
 SERVICE_RESTARTED = "the service that held its driver was restarted"
+REFUSED = "fingerprint_mismatch"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Job:
     matrix_key: str | None
     plan: dict[str, Any] | None
     numerics: dict[str, Any] | None
+    accept_other_numerics: bool
     block_rows: int | None
     status: str
     status_reason: dict[str, Any] | None
@@ -46,6 +48,11 @@ class Job:
     warnings: list[str]
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it left weights: trained ones, or the last good ones before it diverged."""
+        return self.status == "succeeded" or (self.status == "failed" and (self.error or {}).get("code") == "diverged")
 
 
 def add(
@@ -168,7 +175,12 @@ def end_attempt(connection: Connection, job_id: str, attempt: int, reason: str) 
 def lost_drivers(connection: Connection, job_id: str) -> int:
     """How many attempts of the job ended because their driver was lost, and not the service around it."""
     query = select(func.count()).where(attempts.c.job_id == job_id, attempts.c.ended_at.is_not(None))
-    return connection.execute(query.where(attempts.c.reason != SERVICE_RESTARTED)).scalar_one()
+    return connection.execute(query.where(attempts.c.reason.not_in([SERVICE_RESTARTED, REFUSED]))).scalar_one()
+
+
+def is_needed(connection: Connection, job_id: str) -> bool:
+    """Whether a job that is not final starts from the weights of this one."""
+    return any(job.spec["warm_start"] == job_id for job in unfinished(connection))
 
 
 def history(connection: Connection, job_id: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -68,7 +69,8 @@ jobs = Table(
     Column("resolved", Boolean, nullable=False),  # every `auto` of the spec has its value
     Column("matrix_key", String(64)),
     Column("plan", JSON),
-    Column("numerics", JSON),
+    Column("numerics", JSON),  # those of its first attempt
+    Column("accept_other_numerics", Boolean, nullable=False, server_default=false()),
     Column("block_rows", Integer),
     Column("status", String(20), nullable=False),
     Column("status_reason", JSON),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_uneven_and_empty_shards_give_the_same_bits_too(
     """Including shards without rows, one row in all, and more workers than shards with rows."""
     ends = sorted(cut - min(cuts) for cut in cuts)
     ends[-1] = max(ends[-1], 1)
-    ranges = list(zip(ends, ends[1:], strict=False))
+    ranges = list(pairwise(ends))
     options = {**OPTIONS[name], "training": {**OPTIONS[name].get("training", {}), "epochs": 3}}
     problem = digits_like(ends[-1] + 5, seed, weighted=weighted, validation_rows=5, ranges=ranges, **options)
     hashes = {sha256_of(problem, train_locally(problem, n_workers, seed=seed)[0]) for n_workers in WORKERS}

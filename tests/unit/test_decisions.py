@@ -11,8 +11,8 @@ READY = Facts(dataset_status="ready", has_driver=False, slots=2, free_slots=2)
 JOB = Job(
     sequence=1, id="job_1", project="default", actor="anonymous", group_id=None, name=None, created_at="", tags={},
     priority=0, dataset_id="ds_1", requested={"resources": {"workers": 2}}, spec={"max_attempts": 3}, resolved=True,
-    matrix_key="k", plan={"workers": 2}, numerics=None, block_rows=None, status="queued", status_reason=None,
-    attempt=0, started_at=None, finished_at=None, progress=None, workers=[], warnings=[], result=None, error=None,
+    matrix_key="k", plan={"workers": 2}, numerics=None, accept_other_numerics=False, block_rows=None, status="queued",
+    status_reason=None, attempt=0, started_at=None, finished_at=None, progress=None, workers=[], warnings=[], result=None, error=None,
 )  # fmt: skip
 
 
@@ -51,6 +51,12 @@ def test_a_job_whose_driver_is_gone_gets_another_attempt_until_there_are_no_more
     assert step(status="starting", attempt=1) == ("start", None)
     assert step(status="starting", attempt=9) == ("start", None)
     assert step(facts=READY._replace(lost_drivers=3), status="starting", attempt=9) == ("fail", "driver_lost")
+
+
+def test_a_job_whose_processes_would_compute_other_bits_waits_until_that_is_accepted() -> None:
+    facts = READY._replace(refusal="AVX2 instead of AVX512")
+    assert step(facts=facts, status="starting", attempt=2) == ("wait", "fingerprint_mismatch")
+    assert step(facts=facts, status="starting", attempt=2, accept_other_numerics=True) == ("start", None)
 
 
 def test_a_job_with_a_driver_is_left_alone_unless_it_is_cancelled() -> None:
