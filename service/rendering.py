@@ -15,8 +15,13 @@ FIGURES = {
     "validation_loss": "validation loss",
     "validation_accuracy": "validation accuracy",
     "validation_r2": "validation R²",
+    "test_loss": "test loss",
     "test_accuracy": "test accuracy",
+    "test_r2": "test R²",
 }
+MOST_SHOWN = 20
+"""Classes or targets of a result."""
+LONGEST_LABEL = 40
 STYLES = {"succeeded": "green", "ready": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
 Row = tuple[str, object]
@@ -138,6 +143,21 @@ def show_result(console: Console, job: Answer) -> None:
     if registered is not None:
         rows.append(("model", f"{registered}, version {mlflow['model_version'] or 'pending'}"))
     show_pairs(console, f"{name} {job['status']}", rows)
+    show_report(console, result)
+
+
+def show_report(console: Console, result: Answer) -> None:
+    """The figures of each class or of each target, on test rows where there are some, else on validation rows."""
+    for split in ("test", "validation"):
+        classes, targets = result.get(f"{split}_classes"), result.get(f"{split}_r2_by_target")
+        if classes:
+            console.print(_classes_table(classes, split))
+        if targets:
+            shown = [(_label(name), figure(r2)) for name, r2 in targets.items()]
+            more = [("…", f"{len(shown) - MOST_SHOWN} more")] if len(shown) > MOST_SHOWN else []
+            show_pairs(console, f"R² on {split} rows", [*shown[:MOST_SHOWN], *more])
+        if classes or targets:
+            return
 
 
 def show_plan(console: Console, answer: Answer) -> None:
@@ -200,6 +220,24 @@ def predictions_table(
 
 def _optimizer(optimizer: object) -> str:
     return str(optimizer["name"] if isinstance(optimizer, dict) else optimizer).replace("_", " ")
+
+
+def _classes_table(classes: Sequence[Answer], split: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("class", overflow="fold")
+    for name in ("precision", "recall", f"{split} rows"):
+        table.add_column(name, justify="right")
+    for row in classes[:MOST_SHOWN]:
+        shares = ["–" if row[name] is None else f"{row[name]:.3f}" for name in ("precision", "recall")]
+        table.add_row(*(Text(cell) for cell in (_label(row["class"]), *shares, f"{row['rows']:,}")))
+    if len(classes) > MOST_SHOWN:
+        table.add_row(Text(f"… {len(classes) - MOST_SHOWN} more", "dim"))
+    return table
+
+
+def _label(name: object) -> str:
+    text = printable(name)
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
 def _columns_table(columns: Sequence[Answer]) -> Table:

@@ -86,6 +86,12 @@ class Owned(BaseModel):
     tags: dict[str, str] = {}
 
 
+ConfusionMatrix = Annotated[
+    list[list[float]] | None,
+    Field(description="Rows by true (down) and predicted class (across), or their weights; null for over 100 classes"),
+]
+
+
 class FieldProblem(BaseModel):
     """One field that is wrong."""
 
@@ -122,6 +128,40 @@ class DatasetDocument(Owned):
     error: dict[str, Any] | None
 
 
+class ClassDocument(BaseModel):
+    """How good a model is at one class, on held-out rows."""
+
+    label: str | int | float = Field(alias="class")
+    precision: float | None = Field(description="Of what was predicted as it; null where nothing was")
+    recall: float | None = Field(description="Of its rows; null where it has none")
+    rows: int = Field(description="However they are weighted")
+
+
+class ResultDocument(BaseModel):
+    """What a job came to, at the weights that are kept. Figures of rows that a job does not hold out are absent."""
+
+    model_config = ConfigDict(extra="allow")
+
+    epochs: int
+    best_epoch: int | None
+    stopped_by: Literal["epochs", "early_stopping", "target_loss", "max_runtime"]
+    loss: float = Field(description="On the training rows, without penalties")
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    validation_confusion_matrix: ConfusionMatrix = None
+    validation_classes: list[ClassDocument] = []
+    validation_r2: float | None = None
+    validation_r2_by_target: dict[str, float | None] = {}
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    test_confusion_matrix: ConfusionMatrix = None
+    test_classes: list[ClassDocument] = []
+    test_r2: float | None = Field(None, description="The mean over targets; null where a target is constant")
+    test_r2_by_target: dict[str, float | None] = {}
+    weights_sha256: str
+    numerics: dict[str, Any] = Field(description="What the bits depend on")
+
+
 class JobDocument(Owned):
     """A job."""
 
@@ -141,7 +181,7 @@ class JobDocument(Owned):
     workers: list[dict[str, Any]]
     warnings: list[str]
     transitions: list[dict[str, Any]]
-    result: dict[str, Any] | None
+    result: ResultDocument | None
     mlflow: dict[str, Any]
     error: dict[str, Any] | None
 

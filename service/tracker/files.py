@@ -1,4 +1,4 @@
-"""The files of a run: every epoch as a table, the spec, the weights, a picture of the loss."""
+"""The files of a run: every epoch as a table, the spec, the report, the weights, pictures."""
 
 import csv
 import json
@@ -6,25 +6,31 @@ from pathlib import Path
 from typing import Any
 
 from service.paths import model_directory
-from service.plots import Curve, loss_curve
+from service.plots.confusion import Confusion, confusion_plot
+from service.plots.labels import drawable
+from service.plots.loss import Curve, loss_curve
 from service.store.database import Database
 from service.store.jobs import Job
 from service.tracker.series import all_chunks, shown
 
 DRAWN_POINTS = 4000
+LONGEST_TITLE = 80
+HELD_OUT = ("validation", "test")
 
 
 def write_files(directory: Path, storage: Path, database: Database, job: Job) -> None:
     """Put everything that a final job leaves in its run into `directory`, under the names of the contract."""
-    text = json.dumps(job.spec, indent=1, ensure_ascii=False, allow_nan=False)
-    (directory / "spec.json").write_text(text + "\n", encoding="utf-8")
+    _write_json(directory / "spec.json", job.spec)
     names = _names(database, job.id)
     if names:
         _write_table(directory / "loss_curve.csv", database, job.id, names)
-        (directory / "plots").mkdir()
-        picture = loss_curve(_curve(database, job), job.name or job.id)
-        (directory / "plots" / "loss.png").write_bytes(picture)
+        _write_picture(directory, "loss", loss_curve(_curve(database, job), _title(job)))
     if job.result is not None:
+        _write_json(directory / "report.json", job.result)
+        for split in HELD_OUT:
+            confusion = _confusion(job, job.result, split)
+            if confusion is not None:
+                _write_picture(directory, f"confusion_matrix_{split}", confusion_plot(confusion))
         (directory / "weights").mkdir()
         end = directory / "weights" / f"epoch-{epoch_of_weights(job):06d}.npz"
         end.symlink_to(model_directory(storage, job).absolute() / "weights.npz")
@@ -49,6 +55,31 @@ def _write_table(path: Path, database: Database, job_id: str, names: list[str]) 
         for chunk in all_chunks(database, job_id):
             nothing = [None] * (chunk.last_epoch - chunk.first_epoch + 1)
             table.writerows(zip(*(chunk.columns.get(name, nothing) for name in names), strict=True))
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _write_picture(directory: Path, name: str, picture: bytes) -> None:
+    (directory / "plots").mkdir(exist_ok=True)
+    (directory / "plots" / f"{name}.png").write_bytes(picture)
+
+
+def _title(job: Job) -> str:
+    return drawable(job.name or job.id, LONGEST_TITLE) or job.id
+
+
+def _confusion(job: Job, result: dict[str, Any], split: str) -> Confusion | None:
+    matrix = result.get(f"{split}_confusion_matrix")
+    if matrix is None:
+        return None
+    classes, accuracy = result[f"{split}_classes"], result.get(f"{split}_accuracy")
+    rows = f"{sum(found['rows'] for found in classes):,} {split} rows"
+    right = "" if accuracy is None else f", {accuracy:.1%} right"
+    weighted = "" if job.spec.get("weight_column") is None else ", by weight"
+    labels = [found["class"] for found in classes]
+    return Confusion(matrix, labels, _title(job), rows + right + weighted)
 
 
 def _curve(database: Database, job: Job) -> Curve:

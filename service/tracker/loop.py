@@ -8,7 +8,7 @@ import time
 from mlflow import MlflowClient
 
 from service.logs import logger
-from service.plots import NOTHING, loss_curve
+from service.plots.loss import NOTHING, loss_curve
 from service.settings import Settings
 from service.store import tracking
 from service.store.database import Database, DatabaseUnavailableError

@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 
@@ -19,12 +18,11 @@ from service.tracker.champions import mirrored_champions
 from service.tracker.files import epoch_of_weights, write_files
 from service.tracker.points import closing_points
 from service.tracker.registry import Registry
+from service.tracker.result import result_points, result_tags
 from service.tracker.runs import RunId, Runs
-from service.tracker.series import Point, is_figure, next_batch, points_of_epochs
-from service.tracker.words import LONGEST_TAG, cut, milliseconds, text
+from service.tracker.series import next_batch, points_of_epochs
 
 RUN_STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
-RESULT = ("loss", "validation_loss", "validation_accuracy", "validation_r2", "test_loss", "test_accuracy", "test_r2")
 
 
 class Mirror:
@@ -153,20 +151,3 @@ def empty_scratch(directory: Path) -> Path:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     return directory
-
-
-def result_points(job: Job) -> list[Point]:
-    """The figures of the kept weights, as `result/<name>` at their epoch."""
-    if job.result is None:
-        return []
-    at, epoch = milliseconds(job.finished_at or job.created_at), epoch_of_weights(job)
-    values: dict[str, Any] = {name: job.result.get(name) for name in RESULT}
-    return [Point(f"result/{name}", float(v), at, epoch) for name, v in values.items() if is_figure(v)]
-
-
-def result_tags(job: Job) -> dict[str, str]:
-    """What a final job says of itself beside its figures."""
-    result = job.result or {}
-    said = {f"gradsum.{name}": result.get(name) for name in ("weights_sha256", "stopped_by", "best_epoch")}
-    said["gradsum.error"] = (job.error or {}).get("message")
-    return {name: cut(text(value), LONGEST_TAG) for name, value in said.items() if value is not None}

@@ -29,6 +29,7 @@ from service.store.database import Database, migrate, now
 from service.store.jobs import Job
 from service.tracker.points import points
 from service.tracker.shipped_code import write_package
+from workers.metrics import MOST_CLASSES_SHOWN, class_report
 from workers.model import columns_from_arrays, load, predict, save
 from workers.network import Network, n_parameters
 from workers.preprocessing import CategoryFeature, NumberFeature, Preprocessing
@@ -137,12 +138,13 @@ class Record:
         with self.database.write() as connection:
             metrics.append(connection, job.id, columns)
 
-    def succeed(self, job: Job, *, write_model: bool = True) -> Job:
-        """The end of a job, with a model of random weights."""
+    def succeed(self, job: Job, *, write_model: bool = True, **report: Any) -> Job:
+        """The end of a job, with a model of random weights, and what else its result says."""
         epochs = job.spec["training"]["epochs"]
         if write_model:
             self._write_model(job)
         result = {"epochs": epochs, "best_epoch": 7, "loss": 0.125, "weights_sha256": "f" * 64, "stopped_by": "epochs"}
+        result |= report
         name = job.spec["tracking"]["registered_model"]
         with self.database.write() as connection:
             jobs.move(connection, job, "succeeded", result=result)
@@ -253,6 +255,39 @@ def test_the_files_of_a_run_hold_every_epoch_the_spec_and_the_weights(record: Re
     assert (there / "plots" / "loss.png").read_bytes().startswith(b"\x89PNG")
     weights = model_directory(record.storage, job) / "weights.npz"
     assert (there / "weights" / "epoch-000040.npz").read_bytes() == weights.read_bytes()
+
+
+def test_a_run_shows_its_classes_as_figures_and_as_a_picture_and_its_whole_report(record: Record) -> None:
+    job = record.running_job(split={"test": 0.2})
+    record.train(job, 1, 2)
+    outputs, classes = np.eye(3)[[0, 1, 1, 2]], np.array([0, 1, 2, 2], np.int32)
+    report = class_report(outputs, classes, ["cat", "dog/wolf", ".."], None)
+    both = {f"{split}_{name}": value for split in ("validation", "test") for name, value in report.items()}
+    job = record.succeed(job, validation_accuracy=0.75, **both)
+    run_id = record.wait_until_in_mlflow(job).run_id
+    found = record.client.get_run(run_id).data.metrics
+    assert found["result/validation_accuracy"] == 0.75
+    for split in ("validation", "test"):
+        by_class = {name.split("/")[-1]: v for name, v in found.items() if name.startswith(f"result/{split}_recall/")}
+        assert by_class == {"cat": 1.0, "dog_wolf": 1.0, "_.": 0.5}
+        assert found[f"result/{split}_precision/dog_wolf"] == 0.5
+    there = Path(record.client.download_artifacts(run_id, ""))
+    assert json.loads((there / "report.json").read_text()) == job.result
+    for split in ("validation", "test"):
+        assert (there / "plots" / f"confusion_matrix_{split}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_very_many_classes_are_in_the_report_alone(record: Record) -> None:
+    job = record.running_job()
+    record.train(job, 1, 2)
+    n = MOST_CLASSES_SHOWN + 1
+    report = class_report(np.eye(n), np.arange(n, dtype=np.int32), [f"class {place}" for place in range(n)], None)
+    job = record.succeed(job, **{f"validation_{name}": value for name, value in report.items()})
+    run_id = record.wait_until_in_mlflow(job).run_id
+    assert not [name for name in record.client.get_run(run_id).data.metrics if "precision" in name or "recall" in name]
+    assert [file.path for file in record.client.list_artifacts(run_id, "plots")] == ["plots/loss.png"]
+    report_file = record.client.download_artifacts(run_id, "report.json")
+    assert len(json.loads(Path(report_file).read_text())["validation_classes"]) == n
 
 
 @pytest.mark.parametrize(("end", "expected"), [("failed", "FAILED"), ("cancelled", "KILLED")])

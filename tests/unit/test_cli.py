@@ -1,15 +1,17 @@
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from service.client import LARGEST_BATCH_BYTES, _batches, _joined
 from service.commands.job_files import read_body, read_options, read_rows
 from service.commands.session import CommandError
 from service.connection import ApiError, Connection, Unreachable
-from service.rendering import duration, printable
+from service.rendering import duration, printable, show_report
 from service.watching import summary
 
 DIGITS = Path(__file__).parent.parent.parent / "deploy" / "examples" / "digits"
@@ -210,3 +212,28 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert "Usage: gradsum" in done.stdout
     assert not done.stderr
+
+
+def shown_report(result: dict[str, object]) -> list[str]:
+    file = io.StringIO()
+    show_report(Console(file=file, width=100), result)
+    return file.getvalue().splitlines()
+
+
+def test_a_result_shows_its_classes_on_test_rows_where_there_are_some() -> None:
+    rows = [{"class": f"k{place}", "precision": None, "recall": 0.5, "rows": 1200} for place in range(23)]
+    shown = shown_report({"test_classes": rows, "validation_classes": rows[:1]})
+    assert shown[0].split() == ["class", "precision", "recall", "test", "rows"]
+    assert shown[1].split() == ["k0", "–", "0.500", "1,200"]
+    assert len(shown) == 22
+    assert shown[-1].strip() == "… 3 more"
+    assert shown_report({"validation_classes": rows[:1]})[0].endswith("validation rows")
+
+
+def test_a_result_shows_r2_by_target() -> None:
+    shown = shown_report({"validation_r2_by_target": {"height": 0.98765, "width": None}})
+    assert [line.split() for line in shown[1:]] == [["height", "0.9877"], ["width", "–"]]
+
+
+def test_a_result_of_an_older_version_shows_nothing_of_classes_and_targets() -> None:
+    assert shown_report({"loss": 0.5, "validation_accuracy": 0.9}) == []

@@ -13,6 +13,7 @@ from service.store import datasets, jobs
 from service.store.database import Database, migrate
 from service.store.tables import metric_chunks
 from service.tracker.points import closing_points, points
+from service.tracker.result import class_figures
 from service.tracker.series import LARGEST_BATCH, next_batch, points_of_epochs
 from service.tracker.words import name, parameters
 
@@ -133,3 +134,26 @@ def test_any_name_becomes_one_that_mlflow_takes(wanted: str) -> None:
     assert 1 <= len(taken) <= 250
     assert not taken.startswith(".")
     assert all(c.isalnum() or c in "_.- :" for c in taken)
+
+
+def classes(*labels: str) -> list[dict[str, Any]]:
+    return [{"class": label, "precision": 0.25, "recall": None, "rows": 3} for label in labels]
+
+
+def test_each_of_a_few_classes_has_its_figures() -> None:
+    assert class_figures({"test_classes": classes("cat", "a/b")}) == {
+        "test_precision/cat": 0.25,
+        "test_recall/cat": None,
+        "test_precision/a_b": 0.25,
+        "test_recall/a_b": None,
+    }
+    assert len(class_figures({"validation_classes": classes(*(f"{place}" for place in range(20)))})) == 40
+    assert class_figures({"validation_classes": classes(*(f"{place}" for place in range(21)))}) == {}
+    assert class_figures({"loss": 0.5}) == {}
+
+
+def test_classes_whose_names_mlflow_could_not_tell_apart_have_none() -> None:
+    assert set(class_figures({"test_classes": classes("a/b", "a=b", "c")})) == {"test_precision/c", "test_recall/c"}
+    long = class_figures({"test_classes": classes("x" * 400, "y" * 400)})
+    assert len(long) == 4
+    assert all(len(f"result/{key}") <= 250 for key in long)

@@ -1,14 +1,16 @@
-"""Pictures of a job. Drawn on matplotlib's own canvas for files: no window, no state that is shared."""
+"""The losses and the score of a job by epoch."""
 
 import io
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from service.plots.labels import fonts
 
 TRAINING, VALIDATION, SCORE = "#1f4e9c", "#d9652b", "#2f8f5b"
 INK, FAINT = "#333333", "#dddddd"
@@ -90,7 +92,8 @@ def _draw_score(axes: Axes, curve: Curve) -> Line2D:
 
 
 def _style(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12, color=INK, fontweight="bold", pad=10, parse_math=False)
+    font: dict[str, Any] = {"fontfamily": list(fonts()), "fontsize": 12, "fontweight": "bold", "color": INK}
+    axes.set_title(title, loc="left", pad=10, parse_math=False, **font)
     axes.set_xlabel("epoch", fontsize=10, color=INK)
     axes.set_ylabel("loss", fontsize=10, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
