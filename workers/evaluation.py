@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from workers.activations import Array
-from workers.metrics import accuracy, r2
+from workers.metrics import accuracy, class_report, r2, target_report
 from workers.network import Workspace, outputs_and_error
 from workers.problem import Problem
 from workers.training import Figures
@@ -39,18 +39,25 @@ class Evaluation:
             )
             self._outputs[block] = outputs
             total += error
-        loss = _finite(total / self._total_weight) if self._total_weight > 0 else None
-        return {f"{self._name}_loss": loss} | {f"{self._name}_{key}": value for key, value in self._score().items()}
+        loss = total / self._total_weight if self._total_weight > 0 else math.nan
+        return self._named({"loss": loss if math.isfinite(loss) else None, **self._score()})
 
     def report(self, parameters: Array) -> Figures:
-        """The scores, and what else a result says of these rows."""
-        return self.scores(parameters)
+        """The scores, and what else a result says of these rows: by class, or by target where there are several."""
+        scores = self.scores(parameters)
+        if not scores:
+            return {}
+        matrix, found = self._problem.matrix, {}
+        if self._classes is not None and matrix.classes is not None:
+            found = class_report(self._outputs, self._classes, matrix.classes, self._column_weights)
+        elif len(matrix.targets) > 1:
+            found = target_report(self._outputs, self._targets, matrix.targets, self._column_weights)
+        return scores | self._named(found)
 
     def _score(self) -> Figures:
         if self._classes is not None:
             return {"accuracy": accuracy(self._outputs, self._classes, self._column_weights)}
-        return {"r2": _finite(r2(self._outputs, self._targets, self._column_weights))}
+        return {"r2": r2(self._outputs, self._targets, self._column_weights)}
 
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    def _named(self, figures: Figures) -> Figures:
+        return {f"{self._name}_{key}": value for key, value in figures.items()}

@@ -12,7 +12,8 @@ JOB = Job(
     sequence=1, id="job_1", project="default", actor="anonymous", group_id=None, name=None, created_at="", tags={},
     priority=0, dataset_id="ds_1", requested={"resources": {"workers": 2}}, spec={"max_attempts": 3}, resolved=True,
     matrix_key="k", plan={"workers": 2}, numerics=None, accept_other_numerics=False, block_rows=None, status="queued",
-    status_reason=None, attempt=0, started_at=None, finished_at=None, progress=None, workers=[], warnings=[], result=None, error=None,
+    status_reason=None, attempt=0, started_at=None, finished_at=None, progress=None, workers=[], warnings=[],
+    result=None, error=None,
 )  # fmt: skip
 
 

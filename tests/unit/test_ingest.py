@@ -239,6 +239,7 @@ def test_the_preparing_process_answers_and_ends_with_its_pipe(tmp_path: Path) ->
         built = ask(
             id=2,
             do="build",
+            start=None,
             dataset_directory=str(tmp_path / "dataset"),
             request=request | {"standardize": True, "dtype": "float32"},
             destination=str(tmp_path / "matrix"),

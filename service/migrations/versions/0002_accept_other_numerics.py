@@ -8,7 +8,9 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    accepts: sa.Column[bool] = sa.Column("accept_other_numerics", sa.Boolean(), nullable=False, server_default=sa.false())
+    accepts: sa.Column[bool] = sa.Column(
+        "accept_other_numerics", sa.Boolean(), nullable=False, server_default=sa.false()
+    )
     op.add_column("jobs", accepts)
 
 
