@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+REFERENCE := .venv/.reference
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo serve test lint lock clean
@@ -13,7 +14,7 @@ help:
 	@echo ""
 	@echo "  make demo    a network trained by the real service, from data to prediction; leaves nothing running"
 	@echo "  make serve   the service in the foreground: API and docs on :8000, MLflow on :5000; Ctrl-C stops it"
-	@echo "  make test    all tests (PYTEST_ADDOPTS=... for options, for example '-k settings')"
+	@echo "  make test    all tests (PYTEST_ADDOPTS=... for options, for example '-k settings'); installs PyTorch to compare with"
 	@echo "  make lint    ruff, mypy and the import contracts"
 	@echo "  make env     only the environment, .venv, which all of these make when they need it"
 	@echo "  make lock    requirements.lock anew, from what pyproject.toml asks for"
@@ -38,13 +39,19 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 	@echo "The environment is ready."
 
+# PyTorch, which tests compare with, at the version that pyproject.toml names; nothing that is locked moves.
+$(REFERENCE): $(READY)
+	@echo "Installing PyTorch, which tests compare results with: about a minute, the first time only."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[reference]'
+	@touch $@
+
 demo: $(READY)
 	@exec $(BIN)/python -m service.demo
 
 serve: $(READY)
 	@exec $(BIN)/gradsum serve
 
-test: $(READY)
+test: $(REFERENCE)
 	@exec $(BIN)/python -m pytest
 
 lint: $(READY)

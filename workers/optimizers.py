@@ -1,7 +1,7 @@
-"""How a gradient becomes an update. Each optimizer is three functions over values; no state is hidden.
+"""How a gradient becomes an update. Each optimizer is a few functions over values; no state is hidden.
 
 init(parameters) → state. update(loss, gradient, parameters, state, learning_rate) → (parameters, state).
-solution(parameters, state) → the best accepted point: for all of these the parameters themselves.
+solution(parameters, state) → the best accepted point: the parameters themselves, except for lbfgs (workers.lbfgs).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,12 +10,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workers import lbfgs
+
 Array = NDArray[Any]
 State = dict[str, Any]
-"""Arrays and numbers by name, so that a checkpoint can hold it."""
+"""Arrays, numbers and lists of numbers by name, so that a checkpoint can hold it."""
+
+RPROP_FACTORS = 0.5, 1.2  # η⁻ and η⁺
+RPROP_STEP_SIZES = 1e-6, 50.0  # the smallest and the largest
 
 # What stopped being finite is for the caller to see, in the next loss; it needs no warning beside it.
 _without_warnings = np.errstate(over="ignore", invalid="ignore")
+
+
+def _parameters_themselves(parameters: Array, _state: State) -> Array:
+    return parameters
+
+
+def _never(_state: State) -> bool:
+    return False
 
 
 class Optimizer(NamedTuple):
@@ -23,7 +36,11 @@ class Optimizer(NamedTuple):
 
     init: Callable[[Array], State]
     update: Callable[[float, Array, Array, State, float], tuple[Array, State]]
-    solution: Callable[[Array, State], Array]
+    solution: Callable[[Array, State], Array] = _parameters_themselves
+    finished: Callable[[State], bool] = _never
+    """Whether there is nothing more to gain: from then on the solution stays."""
+    tolerates_nonfinite: Callable[[State], bool] = _never
+    """Whether the point that `update` gave with this state is a trial, whose loss and gradient need not be finite."""
 
 
 def optimizer(options: Mapping[str, Any]) -> Optimizer:
@@ -32,6 +49,8 @@ def optimizer(options: Mapping[str, Any]) -> Optimizer:
         "gradient_descent": gradient_descent,
         "momentum": momentum,
         "adam": adam,
+        "rprop": rprop,
+        "lbfgs": limited_memory_bfgs,
     }
     return by_name[options["name"]](**{name: value for name, value in options.items() if name != "name"})
 
@@ -43,7 +62,7 @@ def gradient_descent() -> Optimizer:
     def update(_loss: float, gradient: Array, parameters: Array, state: State, rate: float) -> tuple[Array, State]:
         return parameters - _as(parameters, rate) * gradient, state
 
-    return Optimizer(lambda _parameters: {}, update, _parameters_themselves)
+    return Optimizer(lambda _parameters: {}, update)
 
 
 def momentum(beta: float = 0.9, *, nesterov: bool = False) -> Optimizer:
@@ -58,7 +77,7 @@ def momentum(beta: float = 0.9, *, nesterov: bool = False) -> Optimizer:
         step = gradient + _as(parameters, beta) * velocity if nesterov else velocity
         return parameters - _as(parameters, rate) * step, {"velocity": velocity}
 
-    return Optimizer(init, update, _parameters_themselves)
+    return Optimizer(init, update)
 
 
 def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
@@ -77,13 +96,48 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Opt
         change = _as(parameters, rate) * first_unbiased / (np.sqrt(second_unbiased) + _as(parameters, epsilon))
         return parameters - change, {"step": step, "first": first, "second": second}
 
-    return Optimizer(init, update, _parameters_themselves)
+    return Optimizer(init, update)
+
+
+def rprop() -> Optimizer:
+    """iRprop⁻ of Igel & Hüsken (2000): each parameter has a step size of its own, and only the gradient's sign counts.
+
+    The learning rate is the first step size. Where the sign has changed, the gradient counts as 0 this time and next.
+    """
+    decrease, increase = RPROP_FACTORS
+
+    def init(parameters: Array) -> State:
+        return {"step": 0, "signs": np.zeros_like(parameters), "step_sizes": np.zeros_like(parameters)}
+
+    @_without_warnings
+    def update(_loss: float, gradient: Array, parameters: Array, state: State, rate: float) -> tuple[Array, State]:
+        step_sizes = state["step_sizes"] if state["step"] else np.full_like(parameters, rate)
+        signs = np.sign(gradient)
+        agreement = signs * state["signs"]
+        factors = np.where(agreement > 0, _as(parameters, increase), _as(parameters, 1))
+        factors = np.where(agreement < 0, _as(parameters, decrease), factors)
+        step_sizes = np.clip(step_sizes * factors, *(_as(parameters, limit) for limit in RPROP_STEP_SIZES))
+        signs = np.where(agreement < 0, _as(parameters, 0), signs)
+        return parameters - signs * step_sizes, {"step": state["step"] + 1, "signs": signs, "step_sizes": step_sizes}
+
+    return Optimizer(init, update)
+
+
+def limited_memory_bfgs(history: int = 10) -> Optimizer:
+    """Liu & Nocedal (1989), with a line search for the strong Wolfe conditions: see workers.lbfgs."""
+
+    def update(loss: float, gradient: Array, parameters: Array, state: State, rate: float) -> tuple[Array, State]:
+        return lbfgs.update(loss, gradient, parameters, state, rate, history)
+
+    return Optimizer(
+        lbfgs.initial_state,
+        update,
+        solution=lambda _parameters, state: lbfgs.solution(state),
+        finished=lbfgs.is_finished,
+        tolerates_nonfinite=lbfgs.is_trial,
+    )
 
 
 def _as(parameters: Array, value: float) -> Any:  # noqa: ANN401 - a scalar of the parameters' dtype
     """The number in the parameters' dtype, so that no step is taken in another."""
     return parameters.dtype.type(value)
-
-
-def _parameters_themselves(parameters: Array, _state: State) -> Array:
-    return parameters

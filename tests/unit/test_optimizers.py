@@ -14,6 +14,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"name": "momentum", "beta": 0.8, "nesterov": False},
     {"name": "momentum", "beta": 0.8, "nesterov": True},
     {"name": "adam", "beta1": 0.85, "beta2": 0.99, "epsilon": 1e-7},
+    {"name": "rprop"},
 ]
 RATE = 0.3
 
@@ -64,11 +65,27 @@ def adam(w: float, steps: int) -> list[float]:
     return found
 
 
+def rprop(w: float, steps: int) -> list[float]:
+    size, last, found = RATE, 0.0, []
+    for _ in range(steps):
+        g = slope(w)
+        if g * last > 0:
+            size = min(1.2 * size, 50)
+        elif g * last < 0:
+            size, g = max(0.5 * size, 1e-6), 0.0
+        if g != 0:
+            w = w - math.copysign(size, g)
+        last = g
+        found.append(w)
+    return found
+
+
 PLAIN: list[Callable[[float, int], list[float]]] = [
     gradient_descent,
     momentum,
     lambda w, steps: momentum(w, steps, nesterov=True),
     adam,
+    rprop,
 ]
 
 
@@ -79,7 +96,7 @@ def test_an_optimizer_visits_the_points_of_its_formula(
     assert descend(optimizer(options), 2.0, 25) == pytest.approx(plain(2.0, 25), rel=1e-12)
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", [*OPTIONS, {"name": "lbfgs"}])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parameters_and_state_keep_the_dtype_of_the_job(options: dict[str, Any], dtype: type) -> None:
     method = optimizer(options)
@@ -91,7 +108,7 @@ def test_parameters_and_state_keep_the_dtype_of_the_job(options: dict[str, Any],
     assert all(value.dtype == dtype for value in state.values() if isinstance(value, np.ndarray))
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", [*OPTIONS, {"name": "lbfgs"}])
 def test_an_update_leaves_its_arguments_as_they_were(options: dict[str, Any]) -> None:
     method, parameters, gradient = optimizer(options), np.ones(3), np.full(3, 0.5)
     state = method.init(parameters)
@@ -104,7 +121,7 @@ def test_an_update_leaves_its_arguments_as_they_were(options: dict[str, Any]) ->
         np.testing.assert_array_equal(value, later[name])
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", [*OPTIONS, {"name": "lbfgs"}])
 def test_a_gradient_near_the_end_of_the_range_raises_no_warning(options: dict[str, Any]) -> None:
     method, parameters = optimizer(options), np.ones(2, np.float32)
     state = method.init(parameters)
@@ -116,3 +133,32 @@ def test_adam_of_the_defaults_moves_by_the_learning_rate_first() -> None:
     method, parameters = optimizer({"name": "adam"}), np.zeros(2)
     moved, _ = method.update(0.0, np.array([5.0, -0.01]), parameters, method.init(parameters), 0.1)
     np.testing.assert_allclose(moved, [-0.1, 0.1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("rate", "first"), [(1e-9, 1e-6), (0.25, 0.25), (1e6, 50.0)])
+def test_a_step_size_of_rprop_stays_within_its_limits(rate: float, first: float) -> None:
+    method, parameters = optimizer({"name": "rprop"}), np.zeros(1)
+    state = method.init(parameters)
+    for place in range(100):
+        last, gradient = parameters, np.array([-1.0 if place < 40 else (-1.0) ** place])
+        parameters, state = method.update(0.0, gradient, parameters, state, rate)
+        assert abs(parameters - last)[0] <= 50 + 1e-12
+        assert 1e-6 <= state["step_sizes"][0] <= 50
+        if place == 0:
+            assert parameters[0] == first
+
+
+def test_rprop_compares_signs_where_the_product_of_two_gradients_would_vanish() -> None:
+    method, parameters = optimizer({"name": "rprop"}), np.zeros(1, np.float32)
+    state, tiny = method.init(parameters), np.full(1, -1e-30, np.float32)
+    for _ in range(2):
+        parameters, state = method.update(0.0, tiny, parameters, state, 1.0)
+    assert parameters[0] == pytest.approx(2.2)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_only_lbfgs_tolerates_trials_and_finishes(options: dict[str, Any]) -> None:
+    method, parameters = optimizer(options), np.zeros(2)
+    _, state = method.update(0.0, np.zeros(2), parameters, method.init(parameters), 0.1)
+    assert not method.finished(state)
+    assert not method.tolerates_nonfinite(state)
