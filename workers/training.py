@@ -70,7 +70,7 @@ def train(problem: Problem, initial: Array, callbacks: Callbacks) -> Trained:
     options, method = problem.spec.training, optimizer(problem.optimizer)
     state, reason = State(0, initial, method.init(initial), Best(), initial, 0.0), None
     while reason is None and state.epoch < problem.epochs:
-        started = time.perf_counter()
+        started, entered = time.perf_counter(), state.parameters
         state, figures = next_epoch(problem, method, state, callbacks.sum_of_shard_gradients)
         solution = method.solution(state.parameters, state.optimizer_state)
         if state.epoch % options.validate_every_epochs == 0 or state.epoch == problem.epochs:
@@ -78,7 +78,7 @@ def train(problem: Problem, initial: Array, callbacks: Callbacks) -> Trained:
         state = judge(problem, state, figures, solution, time.perf_counter() - started)
         callbacks.on_epoch({**figures, "seconds": time.perf_counter() - started})
         reason = stop_reason(
-            loss=figures["loss"],
+            loss=figures["loss"] if method.accepted(entered, state.optimizer_state) else None,
             target_loss=options.target_loss,
             best=state.best,
             early_stopping=problem.early_stopping,
@@ -110,7 +110,7 @@ def next_epoch(
         loss_and_penalty, slope = objective(problem.network, problem.penalty, loss, gradient, gradient_norm, parameters)
         parameters, optimizer_state = method.update(loss_and_penalty, slope, parameters, optimizer_state, rate)
         losses, norms, weights = losses + weight * loss, norms + weight * gradient_norm, weights + weight
-    weight_norms = norms_of_weights(problem, parameters)
+    weight_norms = norms_of_weights(problem, method.solution(parameters, optimizer_state))
     if not all(math.isfinite(value) for value in weight_norms.values()):
         raise diverged("weights", epoch, problem.learning_rate, good)
     figures = {"epoch": epoch, "loss": _finite(losses / weights), "gradient_norm": _finite(norms / weights)}
