@@ -121,3 +121,19 @@ def test_jobs_survive_everything_that_serves_them(directory: Path, free_port: Ca
         assert job["result"]["weights_sha256"] == undisturbed["result"]["weights_sha256"]
         assert service.json("job", "show", undisturbed["id"])["result"] == undisturbed["result"]
         assert "running" not in {row["status"] for row in service.json("job", "list")["data"]}
+        last = submit(service, 1)
+        wait_for(service, last, is_training)
+
+    other_kernel = {"GRADSUM_WORKER_SLOTS": "2", "OPENBLAS_CORETYPE": "Nehalem"}
+    with running_service(directory, free_port, **other_kernel) as service:
+        waiting = wait_for(service, last, lambda job: bool(job["status_reason"]) and job["attempt"] == 2)
+        assert waiting["status_reason"]["code"] == "fingerprint_mismatch"
+        assert "Nehalem" in waiting["status_reason"]["message"]
+        refused = service.gradsum("job", "resume", last)
+        assert refused.returncode == 1
+        assert "accept_other_numerics" in refused.stderr
+        service.json("job", "resume", last, "--accept-other-numerics")
+        job = wait_for(service, last, is_final)
+        assert job["status"] == "succeeded"
+        assert job["result"]["numerics"]["accepted_others"] == [undisturbed["result"]["numerics"]]
+        assert "accept_other_numerics" in job["warnings"][-1]
