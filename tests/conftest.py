@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import contextlib
 import shutil
 import signal
 import tempfile
@@ -21,10 +22,10 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Call it for a TCP port of 127.0.0.1 that is free, another one each time."""
-    ports = free_ports()
-    return lambda: next(ports)
+def free_port() -> Iterator[Callable[[], int]]:
+    """Call it for a TCP port of 127.0.0.1 that nobody has, another one each time."""
+    with contextlib.closing(free_ports()) as ports:
+        yield lambda: next(ports)
 
 
 @pytest.fixture

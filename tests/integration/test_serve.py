@@ -272,6 +272,7 @@ def test_a_dead_ray_head_comes_back_at_the_same_address(service: Service) -> Non
 @pytest.mark.parametrize("variable", ["GRADSUM_PORT", "GRADSUM_MLFLOW_PORT"])
 def test_a_port_that_is_taken_is_named_before_anything_starts(service: Service, variable: str) -> None:
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what servers do, and `free_port` lets
         taken.bind(("127.0.0.1", int(service.environment[variable])))
         taken.listen()
         with service.started() as process:
