@@ -44,8 +44,10 @@ demo: $(READY)
 serve: $(READY)
 	@exec $(BIN)/gradsum serve
 
+# Most tests wait more than they compute, so three processes are right for two processors. In the order of the folders:
+# the long tests of tests/acceptance begin first.
 test: $(READY)
-	@exec $(BIN)/python -m pytest
+	@exec $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
