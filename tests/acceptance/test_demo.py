@@ -16,7 +16,7 @@ import pytest
 from tests.running_service import PROJECT, ends_with_us
 
 FIRST_SECONDS = 240.0
-SECOND_SECONDS = 60.0
+SECOND_SECONDS = 120.0
 SIGHT_SECONDS = 120.0
 END_SECONDS = 60.0
 
