@@ -41,11 +41,12 @@ def directory() -> Iterator[Path]:
 def wait_for(service: RunningService, job_id: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The job as soon as `reached` says so."""
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        job = service.json("job", "show", job_id)
-        if reached(job):
-            return job
-        time.sleep(0.2)
+    with service.client() as client:
+        for job in client.follow(job_id, seconds=0.1):
+            if reached(job):
+                return job
+            if time.monotonic() > deadline:
+                break
     raise TimeoutError(f"{job}\n{service.log()}")
 
 
