@@ -35,10 +35,9 @@ class Buffers(NamedTuple):
 
 
 def array(first: int, second: int, *, turned: bool) -> Array:
-    """An array (first, second) of small numbers, laid out as (second, first) if `turned`."""
-    shape = (second, first) if turned else (first, second)
-    values = np.random.default_rng(0).uniform(-0.1, 0.1, shape).astype(np.float32)
-    return values.T if turned else values
+    """An array (first, second) of small numbers that lies in memory as (second, first) if `turned`."""
+    values = np.random.default_rng(0).uniform(-0.1, 0.1, (first, second)).astype(np.float32)
+    return np.asfortranarray(values) if turned else values
 
 
 def product(left: Array, right: Array, out: Array) -> None:
