@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from workers.training import Callbacks, Figures, Trained, train
 
 ROWS, VALIDATION_ROWS = 90, 20
 FLOAT64 = {"dtype": "float64"}
+LIMIT = 0.5  # of the norm of a gradient: near that of most
 
 
 def classification(*, weights: Any = None, seed: int = 0, **options: Any) -> Problem:
@@ -163,6 +165,14 @@ def test_without_early_stopping_the_last_weights_are_kept_and_the_best_epoch_is_
     assert kept.best_epoch == 1 + losses.index(min(losses)) < 60
 
 
+@pytest.mark.parametrize("n_workers", [1, 8])
+def test_gradients_that_are_not_finite_are_added_without_a_warning(n_workers: int) -> None:
+    """1/Σw is beyond float32, so shards have infinities of both signs: their sum is no number."""
+    problem = classification(weights=np.full(ROWS, 1e-41))
+    with pytest.raises(Diverged, match="The gradient stopped being finite in epoch 1"):
+        train_locally(problem, n_workers)
+
+
 @pytest.mark.parametrize("training", [{}, {"batch_size": 7}, {"optimizer": "momentum"}])
 def test_training_that_diverges_names_the_epoch_and_carries_the_last_good_weights(training: dict[str, Any]) -> None:
     problem = steep(**training)
@@ -306,3 +316,22 @@ def test_training_leaves_the_initial_parameters_as_they_are() -> None:
         team = LocalTeam(problem, 1)
         train(problem, start, Callbacks(team.sum_of_shard_gradients, lambda _: {}, lambda _: None))
         np.testing.assert_array_equal(start, before)
+
+
+def test_a_step_clips_the_gradient_of_its_batch_then_adds_the_penalties_at_the_weights_it_starts_from() -> None:
+    """The whole loop against plain formulas, with a rate that changes by epoch."""
+    schedule = {"name": "step", "every": 1, "factor": 0.5}
+    options = {"batch_size": 16, "l1": 0.01, "l2": 0.2, "clip_gradient_norm": LIMIT, "learning_rate_schedule": schedule}
+    problem = classification(training={**options, "epochs": 3, **FLOAT64})
+    team, w = LocalTeam(problem, 1), initial(problem)
+    is_weight = np.zeros_like(w)
+    for weights, _ in layer_views(problem.network, is_weight):
+        weights[...] = 1
+    clipped = 0
+    for epoch, number in product((1, 2, 3), range(5)):
+        g = team.sum_of_shard_gradients(w, Step(epoch, number)).gradient
+        clipped += np.linalg.norm(g) > LIMIT
+        g = g * min(1, LIMIT / np.linalg.norm(g)) + is_weight * (0.2 * w + 0.01 * np.sign(w))
+        w = w - 0.1 * 0.5 ** (epoch - 1) * g
+    assert 0 < clipped < 15
+    np.testing.assert_allclose(trained(problem).parameters, w, rtol=1e-12, atol=1e-15)
