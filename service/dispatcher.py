@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
-from service.jobs import allowed
 from service.leadership import Leadership
 from service.logs import Log
 from service.paths import start_path
 from service.preparation import Preparation
-from service.recording import record
+from service.recording import fail, internal, record
 from service.settings import Settings
 from service.store import components, datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, now
@@ -136,10 +135,7 @@ class Dispatcher:
             raise
         except Exception as error:  # noqa: BLE001 - it is logged, and the other jobs must go on
             self._log.exception("job_not_understood", job_id=job.id)
-            message = f"Gradsum can't go on with this job: {type(error).__name__}: {error}"
-            with self._database.write() as connection:
-                if allowed(job.status, "failed"):
-                    jobs.move(connection, job, "failed", message, error={"code": "internal", "message": message})
+            fail(self._database, self._log, job, internal("Gradsum can't go on with this job", error))
 
     def _advance(self, job: Job, dataset: datasets.Dataset) -> None:
         decision = decide(job, self._facts(job, dataset))
@@ -147,7 +143,8 @@ class Dispatcher:
             case "cancel":
                 self._cancel(job)
             case "fail":
-                self._fail(job, decision, dataset)
+                error = dataset.error if decision.code == "dataset_failed" else None
+                fail(self._database, self._log, job, error or {"code": decision.code, "message": decision.message})
             case "resolve":
                 self._preparation.resolve(job, dataset)
             case "prepare":
@@ -177,13 +174,6 @@ class Dispatcher:
             return
         with self._database.write() as connection:
             jobs.change(connection, job, status_reason=decision.status_reason)
-
-    def _fail(self, job: Job, decision: Decision, dataset: datasets.Dataset) -> None:
-        error = dataset.error if decision.code == "dataset_failed" else None
-        error = error or {"code": decision.code, "message": decision.message}
-        with self._database.write() as connection:
-            jobs.move(connection, job, "failed", error["message"], error=error)
-        self._log.warning("job_failed", job_id=job.id, reason=error["message"])
 
     def _cancel(self, job: Job) -> None:
         """End the driver, if there is one, and then the job."""
@@ -326,10 +316,9 @@ class Dispatcher:
             return record(connection, job_id, self._running[job_id].attempt, report)
         except (ValueError, TypeError, LookupError) as error:
             self._log.exception("report_not_understood", job_id=job_id)
-            message = f"What its driver reported makes no sense: {type(error).__name__}: {error}"
             job = jobs.get(connection, job_id)
-            if job is not None and allowed(job.status, "failed"):
-                jobs.move(connection, job, "failed", message, error={"code": "internal", "message": message})
+            if job is not None:
+                jobs.fail(connection, job, internal("What its driver reported makes no sense", error))
             return "gone"
 
     def _lose_all(self, reason: str) -> None:

@@ -8,6 +8,7 @@ from service.child import Child, Lost, Message
 from service.facts import facts_of, limits_of
 from service.logs import Log
 from service.paths import columns_directory, job_directory, model_directory, start_path, upload_path
+from service.recording import fail
 from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database
@@ -68,7 +69,7 @@ class Preparation:
         try:
             resolution = resolve(JobSpec.model_validate(job.spec), facts_of(dataset), limits_of(self._settings))
         except GradsumError as error:
-            self._fail(job, {"code": error.code, "message": error.message})
+            fail(self._database, self._log, job, {"code": error.code, "message": error.message})
             return
         with self._database.write() as connection:
             jobs.change(
@@ -91,7 +92,7 @@ class Preparation:
 
         def on_done(answer: Message) -> None:
             if "error" in answer:
-                self._fail(job, answer["error"])
+                fail(self._database, self._log, job, answer["error"])
             else:
                 self._plan(job, spec, key, answer["ok"], slots, notes)
 
@@ -121,7 +122,7 @@ class Preparation:
         try:
             check_limits(spec, limits_of(self._settings), n_inputs, n_outputs)
         except GradsumError as error:
-            self._fail(job, {"code": error.code, "message": error.message})
+            fail(self._database, self._log, job, {"code": error.code, "message": error.message})
             return
         plan = make_plan(
             spec,
@@ -162,11 +163,6 @@ class Preparation:
                 on_done({"error": {"code": "preparation_failed", "message": message, "errors": []}})
 
         self._child.ask(message, WORK_SECONDS, on_answer)
-
-    def _fail(self, job: Job, error: dict[str, Any]) -> None:
-        with self._database.write() as connection:
-            jobs.move(connection, job, "failed", error["message"], error=error)
-        self._log.warning("job_failed", job_id=job.id, reason=error["message"])
 
 
 def matrix_request(spec: JobSpec) -> MatrixRequest:

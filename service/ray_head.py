@@ -1,5 +1,6 @@
 """How `serve` starts a local Ray cluster: `ray start --head --block`, on loopback, with a token and few extras."""
 
+import contextlib
 import json
 import os
 import random
@@ -8,7 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class RayHead:
     address: str
     directory: Path
     environment: Mapping[str, str]
+    ports: Generator[int]
+    """Where its ports come from, which are its own as long as this lives, also while Ray is restarted."""
 
 
 def ray_head(data_dir: Path, worker_slots: int, numerics: Numerics = "native") -> RayHead:
@@ -56,21 +59,31 @@ def ray_head(data_dir: Path, worker_slots: int, numerics: Numerics = "native") -
         *("--num-cpus", str(worker_slots), "--num-gpus", "0", "--resources", json.dumps({"gradsum": 1_000_000})),
         *("--object-store-memory", str(_object_store_bytes()), "--temp-dir", str(directory)),
     ]
-    program = Program(
-        "ray", command, {**environment, **pinned(numerics)}, output=data_dir / "logs" / "ray.log", stop_rank=1
-    )
-    return RayHead(program, f"127.0.0.1:{port}", directory, environment)
+    variables = {**environment, **pinned(numerics)}
+    program = Program("ray", command, variables, output=data_dir / "logs" / "ray.log", stop_rank=1)
+    return RayHead(program, f"127.0.0.1:{port}", directory, environment, ports)
 
 
-def free_ports() -> Iterator[int]:
-    """Ports of 127.0.0.1 on which nothing listens, each once, in random order."""
-    for port in random.SystemRandom().sample(range(LOWEST_PORT, HIGHEST_PORT), HIGHEST_PORT - LOWEST_PORT):
-        with socket.socket() as probe:
+def free_ports() -> Generator[int]:
+    """Ports of 127.0.0.1 that nobody has, each once, in random order.
+
+    As long as this lives they are kept from whoever else looks for free ones (Linux): a socket with SO_REUSEADDR that
+    is bound and does not listen is in the way of a bind without that option, not of a server's, which has it.
+    """
+    with contextlib.ExitStack() as kept:
+        for port in random.SystemRandom().sample(range(LOWEST_PORT, HIGHEST_PORT), HIGHEST_PORT - LOWEST_PORT):
+            probe = socket.socket()
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                probe.close()
                 continue
-        yield port
+            if sys.platform == "linux":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                kept.enter_context(probe)
+            else:
+                probe.close()
+            yield port
 
 
 def _temporary_directory() -> Path:

@@ -1,11 +1,12 @@
-"""What a driver reports, written to the record: figures, workers, state, result and model."""
+"""What a driver reports, written to the record: figures, workers, state, result and model. And failures."""
 
 from pathlib import Path
 from typing import Any
 
+from service.logs import Log
 from service.paths import model_directory
 from service.store import jobs, metrics, models
-from service.store.database import Transaction
+from service.store.database import Database, Transaction
 from service.store.jobs import Job
 
 PROGRESS = ("epoch", "loss", "validation_loss", "validation_accuracy", "validation_r2")
@@ -42,6 +43,19 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     return str(state)
 
 
+def fail(database: Database, log: Log, job: Job, error: dict[str, Any]) -> None:
+    """End a job with `error`, unless its state has changed meanwhile, and say so."""
+    with database.write() as connection:
+        failed = jobs.fail(connection, job, error)
+    if failed:
+        log.warning("job_failed", job_id=job.id, reason=error["message"])
+
+
+def internal(message: str, error: Exception) -> dict[str, Any]:
+    """An error of ours, as a job shows it."""
+    return {"code": "internal", "message": f"{message}: {type(error).__name__}: {error}"}
+
+
 def columns(epochs: list[dict[str, Any]]) -> metrics.Columns:
     """The figures of consecutive epochs as equally long lists; null where an epoch has no such figure."""
     names = dict.fromkeys(name for row in epochs for name in row)
@@ -58,7 +72,7 @@ def progress(job: Job, epochs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _end(connection: Transaction, job: Job, report: dict[str, Any], changes: dict[str, Any]) -> None:
     if report["state"] == "failed":
-        jobs.move(connection, job, "failed", report["error"]["message"], error=report["error"], **changes)
+        jobs.fail(connection, job, report["error"], **changes)
         return
     result = report["result"]
     moved = jobs.move(connection, job, "succeeded", result=result, **changes)

@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import contextlib
 import shutil
 import signal
 import tempfile
@@ -20,11 +21,27 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, those that share a fixture go to the same one, so that it is made once."""
+    for item in items:
+        if isinstance(item, pytest.Function) and (group := _shared(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _shared(item: pytest.Function) -> str | None:
+    """What `item` shares with other tests: the service, or fixtures of its file."""
+    scopes = {name: fixtures[-1].scope for name, fixtures in item._fixtureinfo.name2fixturedefs.items()}
+    if scopes.get("service") == "session":
+        return "service"
+    return item.path.stem if "module" in scopes.values() else None
+
+
 @pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Call it for a TCP port of 127.0.0.1 that is free, another one each time."""
-    ports = free_ports()
-    return lambda: next(ports)
+def free_port() -> Iterator[Callable[[], int]]:
+    """Call it for a TCP port of 127.0.0.1 that nobody has, another one each time."""
+    with contextlib.closing(free_ports()) as ports:
+        yield lambda: next(ports)
 
 
 @pytest.fixture

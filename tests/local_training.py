@@ -21,6 +21,27 @@ from workers.weights import class_weights
 
 Floats = NDArray[Any]
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "full batch": {},
+    "batches": {"training": {"batch_size": 17}},
+    "batches smaller than shards": {"training": {"batch_size": 3}},
+    "dropout": {"network": {"dropout": 0.4}},
+    "dropout and batches": {"network": {"dropout": 0.4}, "training": {"batch_size": 20, "optimizer": "adam"}},
+    "adam": {"training": {"optimizer": "adam"}},
+    "nesterov": {"training": {"optimizer": {"name": "momentum", "nesterov": True}}},
+    "rprop": {"training": {"optimizer": "rprop"}},
+    "lbfgs": {"training": {"optimizer": "lbfgs", "learning_rate": 1.0, "epochs": 15}},
+    "early stopping": {"training": {"early_stopping": {"patience": 2}, "learning_rate": 2.0, "epochs": 30}},
+    "penalties and clipping": {"training": {"l1": 0.01, "l2": 0.1, "clip_gradient_norm": 0.05}},
+    "schedule": {"training": {"learning_rate_schedule": {"name": "cosine", "warmup_epochs": 2}}},
+    "class weights": {"class_weight": "balanced"},
+    "no biases": {"network": {"bias": False}},
+    "no hidden layer": {"hidden_layers": ()},
+    "deep": {"hidden_layers": (7, 6, 5)},
+    "float64": {"training": {"dtype": "float64"}},
+}
+"""Everything that could make bits depend on workers, by name: arguments of `problem_in_memory`."""
+
 
 def problem_in_memory(
     X: Floats,

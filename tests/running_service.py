@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from service.client import Client
 from service.connection import ClientError
+from service.processes import LIBC, PR_SET_PDEATHSIG
 
 PROJECT = Path(__file__).parent.parent
 DIGITS = PROJECT / "deploy" / "examples" / "digits"
@@ -48,6 +50,12 @@ class RunningService(NamedTuple):
         return (self.data_dir / "serve.log").read_text(errors="replace")
 
 
+def ends_with_us() -> None:
+    """Called in a new process: it gets SIGTERM when the test process dies (Linux), however that comes."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 def gradsum(*arguments: str, url: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run `gradsum` in the project's directory."""
     return subprocess.run(
@@ -77,6 +85,7 @@ def running_service(data_dir: Path, free_port: Callable[[], int], **settings: st
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=ends_with_us,  # noqa: PLW1509 - it makes one system call
         )
     service = RunningService(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{mlflow_port}", data_dir, process)
     try:

@@ -49,8 +49,10 @@ def _tanh_derivative(delta: Array, output: Array, scratch: Array) -> None:
     np.multiply(delta, scratch, out=delta)
 
 
-def _relu(z: Array, _scratch: Array) -> None:
-    np.maximum(z, 0, out=z)
+def _relu(z: Array, scratch: Array) -> None:
+    """max(z, 0), against an array of zeros: numpy has no vector loop for a maximum with one number."""
+    scratch.fill(0)
+    np.maximum(z, scratch, out=z)
 
 
 def _relu_derivative(delta: Array, output: Array, scratch: Array) -> None:

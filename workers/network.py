@@ -14,8 +14,8 @@ from numpy.typing import DTypeLike
 from .activations import ACTIVATIONS, Array
 from .losses import LOSSES
 
-BLOCK_BYTES = 2 << 20  # what a block's numbers may take of the caches
-SMALLEST_BLOCK, LARGEST_BLOCK = 512, 2048  # rows: fewer make matrix products slow, more leave the cache for nothing
+BLOCK_BYTES = 4 << 20  # what a block's numbers may take of the caches
+SMALLEST_BLOCK, LARGEST_BLOCK = 1024, 2048  # rows: fewer make matrix products slow, more leave the cache for nothing
 
 
 class Network(NamedTuple):
@@ -62,45 +62,71 @@ def block_rows(sizes: Sequence[int], dtype: DTypeLike) -> int:
     return min(max(rows, SMALLEST_BLOCK), LARGEST_BLOCK)
 
 
+class Buffers(NamedTuple):
+    """What a block of some rows is computed in: (rows, n) for each layer, if nothing else is said."""
+
+    ones: Array  # (rows,)
+    outputs: list[Array]
+    dropped: list[Array]
+    """What dropout leaves of the outputs of hidden layers."""
+    deltas: list[Array]
+    scratch: list[Array]
+    wide: Array  # float64, (2, rows, n_outputs)
+
+
 class Workspace:
-    """The buffers that one thread needs for the blocks of one network: the loop over blocks allocates none."""
+    """The memory that one thread needs for the blocks of one network: the loop over blocks allocates none."""
 
     def __init__(self, network: Network, dtype: DTypeLike, rows: int) -> None:
-        widest = max(network.sizes[1:])
+        sizes = network.sizes[1:]
         self.rows = rows
-        self.ones = np.ones(rows, dtype)
         self.gradient = np.zeros(n_parameters(network), dtype)  # of one block, flat
         self.gradient_views = layer_views(network, self.gradient)
-        self.activations = [np.empty((rows, n), dtype) for n in network.sizes[1:]]
-        self._deltas = np.empty((2, rows * widest), dtype)
-        self._scratch = np.empty(rows * widest, dtype)
-        self._wide = np.empty((2, rows * network.sizes[-1]), np.float64)
-        self._dropped: list[Array] = []
+        self._network, self._parameters = network, np.empty(0)
+        self._layers: Layers = []
+        self._ones = np.ones(rows, dtype)
+        self._outputs = [np.empty(rows * n, dtype) for n in sizes]
+        self._dropped = [np.empty(rows * n, dtype) for n in sizes[:-1]]  # costs nothing until it is used
+        self._deltas = np.empty((2, rows * max(sizes)), dtype)
+        self._scratch = np.empty(rows * max(sizes), dtype)
+        self._wide = np.empty((2, rows * sizes[-1]), np.float64)
+        self._buffers: dict[int, Buffers] = {}
 
-    def delta(self, steps: int, rows: int, n: int) -> Array:
-        """A buffer (rows, n) for the delta that is `steps` layers before the last; neighbours have different ones."""
-        return self._deltas[steps % 2, : rows * n].reshape(rows, n)
+    def layers(self, parameters: Array) -> Layers:
+        """The views of `layer_views`, made once for the same array."""
+        if parameters is not self._parameters:
+            self._parameters, self._layers = parameters, layer_views(self._network, parameters)
+        return self._layers
 
-    def scratch(self, rows: int, n: int) -> Array:
-        """A buffer (rows, n) for a step of a calculation."""
-        return self._scratch[: rows * n].reshape(rows, n)
+    def buffers(self, rows: int) -> Buffers:
+        """The buffers for a block of at most `self.rows` rows. They share memory with those of other blocks."""
+        found = self._buffers.get(rows)
+        if found is None:
+            found = self._buffers[rows] = self._views(rows)
+        return found
 
-    def dropped(self, layer: int) -> Array:
-        """The buffer for what dropout leaves of a hidden layer's outputs; most networks never need it."""
-        if not self._dropped:
-            self._dropped = [np.empty_like(outputs) for outputs in self.activations[:-1]]
-        return self._dropped[layer]
+    def _views(self, rows: int) -> Buffers:
+        sizes = self._network.sizes[1:]
 
-    def wide(self, rows: int, n: int) -> Array:
-        """Two float64 buffers, (2, rows, n)."""
-        return self._wide[:, : rows * n].reshape(2, rows, n)
+        def view(memory: Array, n: int) -> Array:
+            return memory[: rows * n].reshape(rows, n)
+
+        return Buffers(
+            ones=self._ones[:rows],
+            outputs=[view(memory, n) for memory, n in zip(self._outputs, sizes, strict=True)],
+            dropped=[view(memory, n) for memory, n in zip(self._dropped, sizes[:-1], strict=True)],
+            deltas=[view(self._deltas[layer % 2], n) for layer, n in enumerate(sizes)],  # neighbours' differ
+            scratch=[view(self._scratch, n) for n in sizes],
+            wide=self._wide[:, : rows * sizes[-1]].reshape(2, rows, sizes[-1]),
+        )
 
 
 def outputs(network: Network, parameters: Array, X: Array, workspace: Workspace) -> Array:
     """The outputs (rows, n_outputs) for a block of rows X (rows, n_inputs). They last until its next use."""
     with np.errstate(over="ignore", invalid="ignore"):
-        z = _forward(network, layer_views(network, parameters), X, workspace)[-1]
-        ACTIVATIONS[network.output_activation].apply(z, workspace.scratch(*z.shape))
+        buffers = workspace.buffers(len(X))
+        z = _forward(network, workspace.layers(parameters), X, buffers)
+        ACTIVATIONS[network.output_activation].apply(z, buffers.scratch[-1])
         return z
 
 
@@ -109,9 +135,9 @@ def outputs_and_error(
 ) -> tuple[Array, float]:
     """The outputs of a block, as from `outputs`, and Σ_i w_i E_i over its rows (targets T (rows, n_outputs))."""
     with np.errstate(over="ignore", invalid="ignore"):
-        z = _forward(network, layer_views(network, parameters), X, workspace)[-1]
-        error, _ = _error_and_delta(network, z, T, row_weights, workspace)
-        return z, error
+        buffers = workspace.buffers(len(X))
+        z = _forward(network, workspace.layers(parameters), X, buffers)
+        return z, _error_and_delta(network, z, T, row_weights, buffers)
 
 
 def shard_share(
@@ -134,7 +160,7 @@ def shard_share(
     gradient_sum = np.empty_like(workspace.gradient) if out is None else out
     gradient_sum.fill(0)
     error_sum = 0.0
-    layers = layer_views(network, parameters)
+    layers = workspace.layers(parameters)
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, len(X), workspace.rows):
             block = slice(first, first + workspace.rows)
@@ -157,61 +183,48 @@ def _differentiate(
     workspace: Workspace,
 ) -> float:
     """Σ_i w_i E_i over a block of rows; Σ_i w_i ∂E_i/∂parameters goes to the workspace."""
-    outputs = _forward(network, layers, X, workspace, masks)
-    error, delta = _error_and_delta(network, outputs[-1], T, row_weights, workspace)
-    _backward(network, layers, X, outputs, delta, workspace, masks)
+    buffers = workspace.buffers(len(X))
+    z = _forward(network, layers, X, buffers, masks)
+    error = _error_and_delta(network, z, T, row_weights, buffers)
+    _backward(network, layers, X, buffers, masks, workspace.gradient_views)
     return error
 
 
-def _forward(
-    network: Network, layers: Layers, X: Array, workspace: Workspace, masks: Masks | None = None
-) -> list[Array]:
-    """The outputs of each hidden layer before dropout, and z of the output layer: (rows, n) each."""
-    activation, rows, inputs = ACTIVATIONS[network.activation], len(X), X
-    outputs: list[Array] = []
-    for layer, ((weights, biases), buffer) in enumerate(zip(layers, workspace.activations, strict=True)):
-        z = buffer[:rows]
+def _forward(network: Network, layers: Layers, X: Array, buffers: Buffers, masks: Masks | None = None) -> Array:
+    """The z of the output layer, (rows, n_outputs). The buffers keep the outputs of hidden layers, before dropout."""
+    activation, inputs = ACTIVATIONS[network.activation], X
+    last = len(layers) - 1
+    for layer, ((weights, biases), z) in enumerate(zip(layers, buffers.outputs, strict=True)):
         np.dot(inputs, weights.T, out=z)
         if network.bias:
             np.add(z, biases, out=z)
-        if layer < len(layers) - 1:
-            activation.apply(z, workspace.scratch(*z.shape))
-            inputs = z if masks is None else np.multiply(z, masks[layer], out=workspace.dropped(layer)[:rows])
-        outputs.append(z)
-    return outputs
+        if layer < last:
+            activation.apply(z, buffers.scratch[layer])
+            inputs = z if masks is None else np.multiply(z, masks[layer], out=buffers.dropped[layer])
+    return buffers.outputs[last]
 
 
-def _error_and_delta(
-    network: Network, z: Array, T: Array, row_weights: Array | None, workspace: Workspace
-) -> tuple[float, Array]:
-    """Σ_i w_i E_i over the block and w_i ∂E_i/∂z of the output layer, whose z become its outputs."""
+def _error_and_delta(network: Network, z: Array, T: Array, row_weights: Array | None, buffers: Buffers) -> float:
+    """Σ_i w_i E_i over the block; z become the outputs, and w_i ∂E_i/∂z go to the last layer's delta."""
     loss, output_activation = LOSSES[network.loss, network.output_activation], ACTIVATIONS[network.output_activation]
-    delta, scratch, wide = workspace.delta(0, *z.shape), workspace.scratch(*z.shape), workspace.wide(*z.shape)
-    return loss(z, T, row_weights, output_activation, delta, scratch, wide), delta
+    return loss(z, T, row_weights, output_activation, buffers.deltas[-1], buffers.scratch[-1], buffers.wide)
 
 
 def _backward(
-    network: Network,
-    layers: Layers,
-    X: Array,
-    outputs: list[Array],
-    delta: Array,
-    workspace: Workspace,
-    masks: Masks | None,
+    network: Network, layers: Layers, X: Array, buffers: Buffers, masks: Masks | None, gradient: Layers
 ) -> None:
-    """Write the gradient of a block to the workspace. `outputs[l]` left layer l; `delta` is the last layer's ∂E/∂z."""
-    activation, rows = ACTIVATIONS[network.activation], len(delta)
-    for steps, layer in enumerate(reversed(range(len(layers))), start=1):
-        weights_gradient, biases_gradient = workspace.gradient_views[layer]
-        below = layer - 1
-        inputs = X if layer == 0 else outputs[below] if masks is None else workspace.dropped(below)[:rows]
-        np.dot(delta.T, inputs, out=weights_gradient)
+    """Write the gradient of a block to the views `gradient`, from the last layer's delta ∂E/∂z on."""
+    activation = ACTIVATIONS[network.activation]
+    inputs = [X, *(buffers.outputs[:-1] if masks is None else buffers.dropped)]
+    for layer in reversed(range(len(layers))):
+        delta, (weights_gradient, biases_gradient) = buffers.deltas[layer], gradient[layer]
+        np.dot(delta.T, inputs[layer], out=weights_gradient)
         if network.bias:
-            np.dot(workspace.ones[:rows], delta, out=biases_gradient)
+            np.dot(buffers.ones, delta, out=biases_gradient)
         if layer > 0:  # nothing needs the gradient of the rows themselves
-            weights = layers[layer][0]
-            following, delta = delta, workspace.delta(steps, rows, weights.shape[1])
-            np.dot(following, weights, out=delta)
+            below = layer - 1
+            delta_below = buffers.deltas[below]
+            np.dot(delta, layers[layer][0], out=delta_below)
             if masks is not None:
-                np.multiply(delta, masks[below], out=delta)
-            activation.multiply_by_derivative(delta, outputs[below], workspace.scratch(*delta.shape))
+                np.multiply(delta_below, masks[below], out=delta_below)
+            activation.multiply_by_derivative(delta_below, buffers.outputs[below], buffers.scratch[below])

@@ -31,6 +31,10 @@ def _never(_state: State) -> bool:
     return False
 
 
+def _always(_parameters: Array, _state: State) -> bool:
+    return True
+
+
 class Optimizer(NamedTuple):
     """A method of descent. Arrays keep the dtype of the parameters, (n_parameters,)."""
 
@@ -39,6 +43,8 @@ class Optimizer(NamedTuple):
     solution: Callable[[Array, State], Array] = _parameters_themselves
     finished: Callable[[State], bool] = _never
     """Whether there is nothing more to gain: from then on the solution stays."""
+    accepted: Callable[[Array, State], bool] = _always
+    """Whether the parameters that `update` was given last are the solution, or led to it: not so for a trial point."""
     tolerates_nonfinite: Callable[[State], bool] = _never
     """Whether the point that `update` gave with this state is a trial, whose loss and gradient need not be finite."""
 
@@ -134,6 +140,7 @@ def limited_memory_bfgs(history: int = 10) -> Optimizer:
         update,
         solution=lambda _parameters, state: lbfgs.solution(state),
         finished=lbfgs.is_finished,
+        accepted=lambda parameters, state: np.array_equal(parameters, lbfgs.solution(state)),
         tolerates_nonfinite=lbfgs.is_trial,
     )
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from workers.errors import SpecError
 from workers.initialization import automatic_methods
-from workers.sense import check_sense, check_weights
+from workers.sense import check_sense, check_weights, doubts
 from workers.spec import JobSpec
 
 Column = Mapping[str, Any]
@@ -89,6 +89,7 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits) -> Resolution:
     check_sense(resolved)
     _check_targets(resolved, columns, warnings)
     check_weights(resolved, columns, classes(resolved, columns))
+    warnings += doubts(resolved)
     check_limits(
         resolved, limits, n_inputs=len(features), n_outputs=len(classes(resolved, columns) or resolved.targets)
     )

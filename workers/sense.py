@@ -15,6 +15,19 @@ def check_sense(spec: JobSpec) -> None:
         raise SpecError(" ".join(error.message for error in found), errors=tuple(found))
 
 
+def doubts(spec: JobSpec) -> list[str]:
+    """What may be meant, but rarely is."""
+    found = []
+    network, training = spec.network, spec.training
+    if isinstance(training.optimizer, Lbfgs) and training.l1 > 0:
+        found.append(
+            "lbfgs may end early with training.l1, which has kinks: training.l2 has none, and adam bears them."
+        )
+    if network.hidden_layers and "zeros" in network.initialization:
+        found.append("Nodes of a hidden layer that start at zero stay the same: set network.initialization to auto.")
+    return found
+
+
 def check_weights(spec: JobSpec, columns: Mapping[str, Mapping[str, Any]], classes: Sequence[Any] | None) -> None:
     """SpecError where the weight column or the class weights can't be used; `classes` is None for a regression."""
     if spec.weight_column is not None:

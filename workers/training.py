@@ -73,11 +73,11 @@ def train(
     options, method = problem.spec.training, optimizer(problem.optimizer)
     state, reason = State(0, initial, method.init(initial), Best(), initial, 0.0), None
     while reason is None and state.epoch < problem.epochs:
-        started = clock()
+        started, entered = clock(), state.parameters
         state, figures = next_epoch(problem, method, state, callbacks.sum_of_shard_gradients)
         solution = method.solution(state.parameters, state.optimizer_state)
         reason = stop_reason(
-            loss=figures["loss"],
+            loss=figures["loss"] if method.accepted(entered, state.optimizer_state) else None,
             target_loss=options.target_loss,
             exhausted=method.finished(state.optimizer_state),
             seconds=state.seconds + clock() - started,

@@ -143,6 +143,13 @@ def move(connection: Connection, job: Job, status: str, reason: str | None = Non
     return True
 
 
+def fail(connection: Connection, job: Job, error: dict[str, Any], **changes: object) -> bool:
+    """End `job` with `error` (a code and a message), where it may fail and is as the caller saw it; whether it was."""
+    if not allowed(job.status, "failed"):
+        return False
+    return move(connection, job, "failed", error["message"], error=error, **changes)
+
+
 def change(connection: Connection, job: Job, **changes: object) -> bool:
     """Change columns of `job` if it is still in the state and attempt that the caller saw; whether it was."""
     updated = connection.execute(

@@ -41,11 +41,12 @@ def directory() -> Iterator[Path]:
 def wait_for(service: RunningService, job_id: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The job as soon as `reached` says so."""
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        job = service.json("job", "show", job_id)
-        if reached(job):
-            return job
-        time.sleep(0.2)
+    with service.client() as client:
+        for job in client.follow(job_id, seconds=0.1):
+            if reached(job):
+                return job
+            if time.monotonic() > deadline:
+                break
     raise TimeoutError(f"{job}\n{service.log()}")
 
 
@@ -121,3 +122,19 @@ def test_jobs_survive_everything_that_serves_them(directory: Path, free_port: Ca
         assert job["result"]["weights_sha256"] == undisturbed["result"]["weights_sha256"]
         assert service.json("job", "show", undisturbed["id"])["result"] == undisturbed["result"]
         assert "running" not in {row["status"] for row in service.json("job", "list")["data"]}
+        last = submit(service, 1)
+        wait_for(service, last, is_training)
+
+    other_kernel = {"GRADSUM_WORKER_SLOTS": "2", "OPENBLAS_CORETYPE": "Nehalem"}
+    with running_service(directory, free_port, **other_kernel) as service:
+        waiting = wait_for(service, last, lambda job: bool(job["status_reason"]) and job["attempt"] == 2)
+        assert waiting["status_reason"]["code"] == "fingerprint_mismatch"
+        assert "Nehalem" in waiting["status_reason"]["message"]
+        refused = service.gradsum("job", "resume", last)
+        assert refused.returncode == 1
+        assert "accept_other_numerics" in refused.stderr
+        service.json("job", "resume", last, "--accept-other-numerics")
+        job = wait_for(service, last, is_final)
+        assert job["status"] == "succeeded"
+        assert job["result"]["numerics"]["accepted_others"] == [undisturbed["result"]["numerics"]]
+        assert "accept_other_numerics" in job["warnings"][-1]

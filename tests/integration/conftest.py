@@ -23,7 +23,7 @@ from service.processes import adopt_orphans
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database, migrate
-from tests.leaks import left_after, snapshot
+from tests.leaks import SPARED, left_after, snapshot
 from tests.running_service import RunningService, running_service
 
 
@@ -90,13 +90,17 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     database.close()
 
 
-@pytest.fixture(scope="module")
-def service(free_port: Callable[[], int]) -> Iterator[RunningService]:
-    """The whole service, shared by the tests of a module; nothing of it is left at its end."""
+@pytest.fixture(scope="session")
+def service(free_port: Callable[[], int], pytestconfig: pytest.Config) -> Iterator[RunningService]:
+    """The whole service, shared by all tests that ask for it, so mind their names; nothing of it is left at the end.
+
+    To start one takes 13 seconds of processor time.
+    """
     adopt_orphans()
     before = snapshot()
     directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
     with running_service(directory, free_port, GRADSUM_WORKER_SLOTS="2") as running:
+        pytestconfig.stash[SPARED] = running.process.pid
         yield running
     shutil.rmtree(directory)
     left = left_after(before)

@@ -15,6 +15,7 @@ import pytest
 import ray
 
 from service.ingest import ingest_csv
+from workers import numerics, team
 from workers.batches import NO_TRAINING
 from workers.driver import Driver
 from workers.gradients import ShardGradients, Share, combine
@@ -139,6 +140,35 @@ def test_a_killed_worker_s_shards_go_to_the_driver_with_the_same_bits(
     assert killed
     assert disturbed["result"]["weights_sha256"] == undisturbed["result"]["weights_sha256"]
     assert disturbed["workers"][1]["replaced_at"] is not None
+
+
+@pytest.mark.usefixtures("cluster")
+def test_other_numerics_than_those_of_earlier_attempts_are_refused_unless_accepted(
+    dataset: tuple[Path, DatasetFacts], tmp_path: Path
+) -> None:
+    earlier = {**numerics.fingerprint(), "blas": "openblas 0.0 VAX"}
+    order = order_for(dataset, tmp_path, 1)._replace(numerics=earlier)
+    refused = run(Driver, order)
+    assert refused["state"] == "refused"
+    assert "openblas 0.0 VAX" in refused["reason"]
+    accepted = run(Driver, order._replace(accept_other_numerics=True))
+    assert accepted["state"] == "succeeded"
+    assert accepted["result"]["numerics"]["accepted_others"] == [earlier]
+    assert "accepted_others" not in run(Driver, order._replace(numerics=numerics.fingerprint()))["result"]["numerics"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_with_another_kernel_is_refused_unless_accepted(
+    dataset: tuple[Path, DatasetFacts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real worker whose BLAS takes another kernel than this process, which drives."""
+    monkeypatch.setitem(team.ACTOR_OPTIONS, "runtime_env", {"env_vars": {"OPENBLAS_CORETYPE": "Nehalem"}})
+    order = order_for(dataset, tmp_path, 2)
+    with pytest.raises(team.FingerprintMismatchError, match="Nehalem"):
+        team.Team(order, problem_of(order))
+    accepting = team.Team(order._replace(accept_other_numerics=True), problem_of(order))
+    assert "Nehalem" in accepting.other_numerics[0]["blas"]
+    accepting.dismiss()
 
 
 @pytest.mark.parametrize("rows", [1439, 1500, 1612])

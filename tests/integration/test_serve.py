@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.leaks import alive
+from tests.running_service import ends_with_us
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -33,6 +34,8 @@ with signals.caught():
 guard.close()
 """
 SERVE = "import sys; from service.serve import serve; from service.settings import *; sys.exit(serve(load_settings()))"
+WITHOUT_MLFLOW = {"GRADSUM_MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+"""Names a server, so that `serve` starts none: it is the slowest of its programs."""
 
 T = TypeVar("T")
 
@@ -51,7 +54,11 @@ def started(*command: str, log: Path, **environment: str) -> Iterator[subprocess
     """A process, killed at the end of the block if it is still there; its stderr goes to `log`."""
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-c", *command], env={**os.environ, **environment}, stderr=stderr, cwd=log.parent
+            [sys.executable, "-c", *command],
+            env={**os.environ, **environment},
+            stderr=stderr,
+            cwd=log.parent,
+            preexec_fn=ends_with_us,  # noqa: PLW1509 - it makes one system call
         )
     try:
         yield process
@@ -180,9 +187,9 @@ class Service:
             "TMPDIR": str(directory),
         }
 
-    def started(self) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    def started(self, **settings: str) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         """`gradsum serve`; see `started`."""
-        return started(SERVE, log=self.log, **self.environment)
+        return started(SERVE, log=self.log, **self.environment, **settings)
 
     def ready(self) -> dict[str, Any]:
         """What `serve.json` says once the service is ready."""
@@ -256,7 +263,7 @@ def test_a_dead_ray_head_comes_back_at_the_same_address(service: Service) -> Non
         words = of.cmdline()
         return words[words.index("--port") + 1]
 
-    with service.started() as process:
+    with service.started(**WITHOUT_MLFLOW) as process:
         until(service.ray_has_started, 120)
         first = until(head)
         address = port(first)
@@ -272,6 +279,7 @@ def test_a_dead_ray_head_comes_back_at_the_same_address(service: Service) -> Non
 @pytest.mark.parametrize("variable", ["GRADSUM_PORT", "GRADSUM_MLFLOW_PORT"])
 def test_a_port_that_is_taken_is_named_before_anything_starts(service: Service, variable: str) -> None:
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what servers do, and `free_port` lets
         taken.bind(("127.0.0.1", int(service.environment[variable])))
         taken.listen()
         with service.started() as process:
@@ -298,7 +306,7 @@ def test_the_lock_waits_for_the_sentinel_of_a_dead_supervisor(service: Service) 
         held.write("999999999")
         held.flush()
         fcntl.flock(held, fcntl.LOCK_EX)
-        with service.started() as process:
+        with service.started(**WITHOUT_MLFLOW) as process:
             time.sleep(1.5)
             assert process.poll() is None
             fcntl.flock(held, fcntl.LOCK_UN)

@@ -8,9 +8,11 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import venv
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ from service.store.database import Database, migrate, now
 from service.store.jobs import Job
 from service.tracker.points import points
 from service.tracker.shipped_code import write_package
+from tests.running_service import ends_with_us
 from workers.metrics import MOST_CLASSES_SHOWN, class_report
 from workers.model import columns_from_arrays, load, predict, save
 from workers.network import Network, n_parameters
@@ -61,7 +64,12 @@ class MlflowServer:
         environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self._directory / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=environment, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=ends_with_us,  # noqa: PLW1509 - it makes one system call
             )
         until(self._answers, "MLflow's server")
 
@@ -82,7 +90,7 @@ def run_tracker(settings: Settings, log: Path) -> None:
     """A tracker process of its own, until it is killed."""
     with log.open("a") as file:
         os.dup2(file.fileno(), 2)
-    tracker.run(settings, Database(settings.database_url), multiprocessing.Event())
+    tracker.run(settings, Database(settings.database_url), threading.Event())
 
 
 class Record:
@@ -214,6 +222,8 @@ def record(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
             yield made
             made.kill_tracker()
             made.database.close()
+            forkserver._forkserver._stop()
+            resource_tracker._resource_tracker._stop()
         finally:
             server.kill()
 

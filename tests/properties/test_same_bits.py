@@ -10,33 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.local_training import LocalTeam, initial, problem_in_memory, sha256_of, train_locally
+from tests.local_training import OPTIONS, LocalTeam, initial, problem_in_memory, sha256_of, train_locally
 from workers.batches import NO_TRAINING, Step
 from workers.gradients import Share
 from workers.problem import Problem
 from workers.shards import Node
 
 WORKERS = (1, 2, 3, 5, 7)
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "full batch": {},
-    "batches": {"training": {"batch_size": 17}},
-    "batches smaller than shards": {"training": {"batch_size": 3}},
-    "dropout": {"network": {"dropout": 0.4}},
-    "dropout and batches": {"network": {"dropout": 0.4}, "training": {"batch_size": 20, "optimizer": "adam"}},
-    "adam": {"training": {"optimizer": "adam"}},
-    "nesterov": {"training": {"optimizer": {"name": "momentum", "nesterov": True}}},
-    "rprop": {"training": {"optimizer": "rprop"}},
-    "lbfgs": {"training": {"optimizer": "lbfgs", "learning_rate": 1.0, "epochs": 15}},
-    "early stopping": {"training": {"early_stopping": {"patience": 2}, "learning_rate": 2.0, "epochs": 30}},
-    "penalties and clipping": {"training": {"l1": 0.01, "l2": 0.1, "clip_gradient_norm": 0.05}},
-    "schedule": {"training": {"learning_rate_schedule": {"name": "cosine", "warmup_epochs": 2}}},
-    "class weights": {"class_weight": "balanced"},
-    "no biases": {"network": {"bias": False}},
-    "no hidden layer": {"hidden_layers": ()},
-    "deep": {"hidden_layers": (7, 6, 5)},
-    "float64": {"training": {"dtype": "float64"}},
-}
 
 
 def digits_like(n_rows: int, seed: int, *, weighted: bool = False, **options: Any) -> Problem:
