@@ -3,12 +3,14 @@
 Every process that works on a job finds the same rows by itself, from the step's number alone.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.errors import DataError
 from workers.randomness import ORDER_OF_ROWS, generator
 
 Rows = NDArray[np.int64]
@@ -35,7 +37,10 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The batches of a job; `rows` are its training rows, `ranges` those of each shard, `weights` (rows,) or None."""
+    """The batches of a job's training rows: `ranges` are the rows of each shard, `weights` (rows,), 1 where None.
+
+    DataError where the rows weigh nothing together: there is nothing to average then.
+    """
 
     def __init__(
         self, ranges: Sequence[tuple[int, int]], batch_size: int | None, seed: int, weights: NDArray[np.float64] | None
@@ -46,8 +51,10 @@ class Batches:
         self._weights = weights
         self._order: tuple[int, Rows] = (0, np.empty(0, np.int64))  # an epoch, and its permutation
         n_rows = self._starts[-1]
-        self.steps = 1 if batch_size is None else -(-n_rows // batch_size)
         self._whole = self._batch(None, self._starts, n_rows)
+        if not 0 < self._whole.total_weight < math.inf:
+            message = f"The weights of the training rows add up to {self._whole.total_weight:g}. Change weight_column "
+            raise DataError(f"{message}or class_weight.", code="invalid_weights")
 
     def batch(self, step: Step) -> Batch:
         """The batch of a step."""

@@ -5,7 +5,6 @@ Idle drivers are pooled, with everything imported; `start` gives one a job, `pro
 """
 
 import logging
-import math
 import os
 import platform
 import tempfile
@@ -17,7 +16,6 @@ import ray
 
 from workers import numerics
 from workers.activations import Array
-from workers.batches import NO_TRAINING
 from workers.errors import Diverged, GradsumError
 from workers.evaluation import Evaluation
 from workers.files import publish_directory
@@ -27,7 +25,7 @@ from workers.model import save
 from workers.preprocessing import from_json
 from workers.problem import Order, Problem, problem_of
 from workers.team import FingerprintMismatchError, Team, accepted
-from workers.training import Callbacks, Figures, Trained, diverged, train
+from workers.training import Callbacks, Figures, Trained, train
 
 LARGEST_ANSWER = 20_000
 """Epochs in one answer to `progress`; the rest comes with the next."""
@@ -103,7 +101,7 @@ class Attempt:
             callbacks = Callbacks(team.sum_of_shard_gradients, validation.scores, self._on_epoch)
             trained = train(problem, self._initial_parameters(problem), callbacks)
             others += team.other_numerics
-            return self._result(problem, team, trained, validation) | {"numerics": numerics.with_others(others)}
+            return self._result(problem, trained, validation) | {"numerics": numerics.with_others(others)}
         except Diverged as error:
             self._publish(problem, error.parameters)
             raise
@@ -129,17 +127,14 @@ class Attempt:
         if self._cancelled:
             raise Cancelled
 
-    def _result(self, problem: Problem, team: Team, trained: Trained, validation: Evaluation) -> dict[str, Any]:
+    def _result(self, problem: Problem, trained: Trained, validation: Evaluation) -> dict[str, Any]:
         """Write the model's files and return what the job record keeps."""
-        loss = team.sum_of_shard_gradients(trained.parameters, NO_TRAINING).loss
-        if not math.isfinite(loss):
-            raise diverged("loss", trained.epochs, problem.learning_rate, trained.parameters)
         matrix = problem.matrix
         test = Evaluation(problem, matrix.training_rows + matrix.validation_rows, len(matrix.X), "test")
         return {
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
-            "loss": loss,
+            "loss": trained.loss,
             **validation.report(trained.parameters),
             **test.report(trained.parameters),
             "weights_sha256": self._publish(problem, trained.parameters),

@@ -22,6 +22,7 @@ Combine = Callable[[Mapping[Node, Share], int], Share]
 """Adds the sums of nodes up to the sum over all leaves, of which it is told the number."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite stays so, for the epoch loop to see
 def combine(parts: Mapping[Node, Share], n_leaves: int) -> Share:
     """The sum over all leaves, along the tree: the order in which the parts arrived does not matter."""
     loss = sum_node({node: share[0] for node, share in parts.items()}, 0, n_leaves)
@@ -48,6 +49,7 @@ class ShardGradients:
             else None
         )
 
+    @np.errstate(over="ignore", invalid="ignore")
     def sums(self, parameters: NDArray[Any], step: Step, batch: Batch) -> dict[Node, Share]:
         """The sum of each whole node of the step's tree that these shards make up. The next call reuses the arrays."""
         first, last = (bisect_left(batch.leaves, shard) for shard in (self._shards.start, self._shards.stop))

@@ -46,5 +46,6 @@ def _draw(method: str, shape: tuple[int, ...], random: np.random.Generator) -> N
             return random.uniform(-limit, limit, shape)
         case "he":
             return random.normal(0, math.sqrt(2 / n_in), shape)
-        case _:
+        case "zeros":
             return np.zeros(shape)
+    raise ValueError(f"weights can't be drawn by {method!r}")

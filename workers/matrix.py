@@ -101,7 +101,8 @@ def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> 
     _write_inputs(directory / "X.npy", preprocessing, raw, order, request.dtype)
     np.save(directory / "y.npy", y[order], allow_pickle=False)
     if request.weight_column is not None:
-        np.save(directory / "weights.npy", _weights(columns[request.weight_column], order, split), allow_pickle=False)
+        weights = _weights(columns[request.weight_column], split, request.dtype)
+        np.save(directory / "weights.npy", weights, allow_pickle=False)
     meta = {
         "training_rows": len(split.training),
         "validation_rows": len(split.validation),
@@ -180,16 +181,20 @@ def _split(columns: Mapping[str, Column], rows: int, request: MatrixRequest) -> 
     return split_by_hash([columns[name] for name in names], rows, validation, test, request.split["salt"])
 
 
-def _weights(column: Column, order: Array, split: Split) -> Array:
-    """The weight column in the order of the matrix; DataError where it can't weigh the training rows."""
-    weights: Array = column.values[order]
+def _weights(column: Column, split: Split, dtype: str) -> Array:
+    """The weight column in the order of the matrix; DataError where it can't weigh the rows of one of its parts."""
     reason = None
-    if column.type != "number" or column.missing is not None or (weights < 0).any():
+    if column.type != "number" or column.missing is not None or (column.values < 0).any():
         reason = "must hold a number of at least 0 in each row"
-    elif not weights[: len(split.training)].any():
-        reason = "is 0 in all training rows"
+    else:
+        parts = split._asdict().items()
+        idle = [name for name, rows in parts if len(rows) > 0 and not column.values[rows].any()]
+        reason = f"is 0 in all {' and '.join(idle)} rows" if idle else None
     if reason is not None:
         raise DataError(f"Column '{column.name}' {reason}.", code="invalid_weights", field="weight_column")
+    with np.errstate(over="ignore"):
+        _refuse_nonfinite(column.values.astype(dtype), column.name, "weight_column")
+    weights: Array = column.values[np.concatenate(split)]
     return weights
 
 

@@ -17,6 +17,7 @@ class Penalty(NamedTuple):
     clip_gradient_norm: float | None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a line search may look at a point that is not finite
 def objective(
     network: Network, penalty: Penalty, loss: float, gradient: Array, gradient_norm: float, parameters: Array
 ) -> tuple[float, Array]:

@@ -97,11 +97,12 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits) -> Resolution:
 
 
 def classes(spec: JobSpec, columns: Mapping[str, Column]) -> list[Any] | None:
-    """The classes of the target: numbers by value, text by code point. None for a regression."""
+    """The classes of the target as its matrix has them: numbers by value, text by code point. None for a regression."""
     if spec.task == "regression":
         return None
     target = columns[spec.targets[0]]
-    return list(target["categories"] or target["distinct_values"] or [])
+    found = target["categories"] or target["distinct_values"] or []
+    return [int(value) for value in found] if target["whole"] else list(found)
 
 
 def check_limits(spec: JobSpec, limits: Limits, n_inputs: int, n_outputs: int) -> None:

@@ -61,8 +61,8 @@ def _check_class_weights(weights: Mapping[str, float], labels: Sequence[str]) ->
     for name in weights:
         if name not in labels:
             nearest = difflib.get_close_matches(name, labels, n=1)
-            hint = f"did you mean '{nearest[0]}'?" if nearest else f"The classes are {', '.join(labels[:10])}."
-            raise SpecError(f"The target has no class '{name}'; {hint}", field="class_weight")
+            hint = f"; did you mean '{nearest[0]}'?" if nearest else f". Its classes are {', '.join(labels[:10])}."
+            raise SpecError(f"The target has no class '{name}'{hint}", field="class_weight")
     if all(weights.get(label, 1.0) == 0 for label in labels):
         raise SpecError("class_weight gives every class the weight 0.", field="class_weight")
 
@@ -107,6 +107,9 @@ def _stopping(spec: JobSpec) -> Iterator[FieldError]:
     if isinstance(training.early_stopping, EarlyStopping) and without_validation:
         message = "Early stopping needs validation rows. Set split.validation above 0, or use training.target_loss."
         yield FieldError("training.early_stopping", message)
+    if training.validate_every_epochs > 1 and without_validation:
+        message = "There are no validation rows. Set split.validation above 0, or leave this out."
+        yield FieldError("training.validate_every_epochs", message)
     warmup = training.learning_rate_schedule.warmup_epochs
     if isinstance(training.epochs, int) and warmup >= training.epochs:
         message = f"The warm-up of {warmup} epochs must end before the last of {training.epochs}."

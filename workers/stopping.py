@@ -30,20 +30,23 @@ def stop_reason(
     *,
     loss: float | None,
     target_loss: float | None,
-    best: Best,
-    early_stopping: EarlyStopping | None,
     exhausted: bool,
     seconds: float,
     max_runtime_seconds: float | None,
 ) -> str | None:
-    """Why training ends here, as the contract names it; None where it goes on.
+    """Why training ends here whatever a validation says, as the contract names it; None where it goes on.
 
     `exhausted` says that the optimizer has nothing more to gain; `seconds` is the time that training has taken.
     """
     if target_loss is not None and loss is not None and loss <= target_loss:
         return "target_loss"
-    if exhausted or (early_stopping is not None and best.stale >= early_stopping.patience):
+    if exhausted:
         return "early_stopping"
     if max_runtime_seconds is not None and seconds >= max_runtime_seconds:
         return "max_runtime"
     return None
+
+
+def has_stalled(best: Best, early_stopping: EarlyStopping | None) -> bool:
+    """Whether training ends because the last `patience` validations were no better than the best before them."""
+    return early_stopping is not None and best.stale >= early_stopping.patience

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from workers.activations import Array
-from workers.batches import Step
+from workers.batches import NO_TRAINING, Step
 from workers.errors import Diverged
 from workers.learning_rate import learning_rate
 from workers.network import layer_views
@@ -14,7 +14,7 @@ from workers.objective import norm, objective
 from workers.optimizers import Optimizer, optimizer
 from workers.problem import Problem
 from workers.spec import ConstantRate
-from workers.stopping import Best, judged, stop_reason
+from workers.stopping import Best, has_stalled, judged, stop_reason
 
 Figures = dict[str, Any]
 """Numbers (or null) by the names of the contract."""
@@ -53,15 +53,18 @@ class State(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What training came to: the parameters that are kept, and why it ended."""
+    """What training came to: the parameters that are kept, their loss, and why it ended."""
 
     parameters: Array
     epochs: int
     best_epoch: int
     stopped_by: str
+    loss: float
 
 
-def train(problem: Problem, initial: Array, callbacks: Callbacks) -> Trained:
+def train(
+    problem: Problem, initial: Array, callbacks: Callbacks, clock: Callable[[], float] = time.perf_counter
+) -> Trained:
     """Train from `initial` (flat) on. Raises Diverged, with the last good parameters, where numbers leave the finite.
 
     Of an epoch's figures, `loss` and `gradient_norm` belong to the parameters that entered it (with batches they are
@@ -70,26 +73,31 @@ def train(problem: Problem, initial: Array, callbacks: Callbacks) -> Trained:
     options, method = problem.spec.training, optimizer(problem.optimizer)
     state, reason = State(0, initial, method.init(initial), Best(), initial, 0.0), None
     while reason is None and state.epoch < problem.epochs:
-        started, entered = time.perf_counter(), state.parameters
+        started, entered = clock(), state.parameters
         state, figures = next_epoch(problem, method, state, callbacks.sum_of_shard_gradients)
         solution = method.solution(state.parameters, state.optimizer_state)
-        if state.epoch % options.validate_every_epochs == 0 or state.epoch == problem.epochs:
-            figures |= callbacks.validate(solution)
-        state = judge(problem, state, figures, solution, time.perf_counter() - started)
-        callbacks.on_epoch({**figures, "seconds": time.perf_counter() - started})
         reason = stop_reason(
             loss=figures["loss"] if method.accepted(entered, state.optimizer_state) else None,
             target_loss=options.target_loss,
-            best=state.best,
-            early_stopping=problem.early_stopping,
             exhausted=method.finished(state.optimizer_state),
-            seconds=state.seconds,
+            seconds=state.seconds + clock() - started,
             max_runtime_seconds=options.max_runtime_seconds,
         )
+        is_last = reason is not None or state.epoch == problem.epochs
+        if is_last or state.epoch % options.validate_every_epochs == 0:
+            figures |= callbacks.validate(solution)
+        seconds = clock() - started
+        state = judge(problem, state, figures, solution, seconds)
+        callbacks.on_epoch({**figures, "seconds": seconds})
+        if not is_last and has_stalled(state.best, problem.early_stopping):
+            reason = "early_stopping"
     kept = state.best.parameters
     if kept is None:
         kept = method.solution(state.parameters, state.optimizer_state)
-    return Trained(kept, state.epoch, state.best.epoch, reason or "epochs")
+    loss = callbacks.sum_of_shard_gradients(kept, NO_TRAINING).loss
+    if not math.isfinite(loss):
+        raise diverged("loss", state.epoch, problem.learning_rate, state.good)
+    return Trained(kept, state.epoch, state.best.epoch, reason or "epochs", loss)
 
 
 def next_epoch(

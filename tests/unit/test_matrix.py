@@ -27,6 +27,9 @@ def request(target: str = "y", *features: str, **changes: Any) -> MatrixRequest:
     return plain._replace(**changes)
 
 
+WEIGHTED = request(weight_column="w")
+
+
 def refused(tmp_path: Path, content: str, wanted: MatrixRequest) -> tuple[str, str, str]:
     with pytest.raises(DataError) as caught:
         build(dataset(tmp_path, content), wanted, tmp_path / "matrix")
@@ -107,6 +110,39 @@ def test_a_split_by_a_column_keeps_its_equal_values_together(tmp_path: Path) -> 
     assert not training & validation
 
 
+def test_weights_stand_in_the_order_of_the_matrix(tmp_path: Path) -> None:
+    lines = "".join(f"{row},{row % 2},{row / 4}\n" for row in range(200))
+    wanted = request(split=HASH_SPLIT | {"test": 0.2}, weight_column="w")
+    meta = build(dataset(tmp_path, f"x,y,w\n{lines}"), wanted, tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    assert matrix.weights is not None
+    assert (matrix.weights.dtype, matrix.weights.flags.writeable) == (np.float64, False)
+    assert matrix.weights.tolist() == (matrix.X[:, 0] / 4).tolist()
+    assert set(meta["arrays"]) == {"X", "y", "weights"}
+    assert (matrix.validation_rows > 0, matrix.test_rows > 0) == (True, True)
+
+
+def test_without_a_weight_column_there_are_no_weights(tmp_path: Path) -> None:
+    build(dataset(tmp_path, "x,y,w\n1,0,1\n2,1,1\n3,0,1\n4,1,1\n"), request(), tmp_path / "matrix")
+    assert open_matrix(tmp_path / "matrix").weights is None
+
+
+def test_the_weight_column_has_no_part_in_the_split(tmp_path: Path) -> None:
+    """Rows stay on their side when only their weights change; without the column's name they would not."""
+    found = {}
+    for name, factor in (("one", 1), ("other", 3)):
+        (tmp_path / name).mkdir()
+        lines = "".join(f"{row},{row % 2},{factor * row + 1}\n" for row in range(200))
+        directory = dataset(tmp_path / name, f"x,y,w\n{lines}")
+        for weight_column in ("w", None):
+            wanted = request(split=HASH_SPLIT | {"validation": 0.3}, weight_column=weight_column)
+            matrix_directory = tmp_path / name / f"matrix-{weight_column}"
+            build(directory, wanted, matrix_directory)
+            found[name, weight_column] = open_matrix(matrix_directory).X[:, 0].tolist()
+    assert found["one", "w"] == found["other", "w"]
+    assert found["one", None] != found["other", None]
+
+
 def test_a_second_build_changes_nothing(tmp_path: Path) -> None:
     directory = dataset(tmp_path, "x,y\n1,0\n2,1\n3,0\n4,1\n")
     first = build(directory, request(), tmp_path / "matrix")
@@ -118,7 +154,8 @@ def test_a_second_build_changes_nothing(tmp_path: Path) -> None:
 def test_the_key_follows_dataset_and_request() -> None:
     wanted = request()
     others = [request("z"), request(dtype="float64"), request(split=HASH_SPLIT), request("y", "x", "z")]
-    assert len({matrix_key("k", wanted), matrix_key("l", wanted), *(matrix_key("k", other) for other in others)}) == 6
+    others.append(request(weight_column="w"))
+    assert len({matrix_key("k", wanted), matrix_key("l", wanted), *(matrix_key("k", other) for other in others)}) == 7
     saved = {**wanted._asdict(), "targets": ["y"], "features": ["x"]}
     assert matrix_key("k", request_from_json(saved)) == matrix_key("k", wanted)
 
@@ -148,6 +185,18 @@ def test_the_key_follows_dataset_and_request() -> None:
         ("x,y\n1,0\n2,1\n", request(split=ROW_SPLIT | {"test": 0.01}), ("split_draws_no_row", "split.test", "2 rows")),
         ("x,y\n1,0\n2,1\n", request(split=HASH_SPLIT | {"column": "p"}), ("column_not_found", "split.column", "'p'")),
         ("x,y\n" + "".join(f"a{n},{n % 2}\n" for n in range(1001)), request(), ("text_feature", "features", "'x'")),
+        ("x,y\n1,0\n2,1\n3,0\n4,1\n", request(weight_column="w"), ("column_not_found", "weight_column", "'w'")),
+        *(
+            ("x,y,w\n" + "".join(f"{n},{n % 2},{w}\n" for n, w in enumerate(weights)), WEIGHTED, expected)
+            for weights, expected in (
+                ((1, 1, 1, -0.5), ("invalid_weights", "weight_column", "at least 0 in each row")),
+                ((1, 1, "", 1), ("invalid_weights", "weight_column", "at least 0 in each row")),
+                (("a", "b", "c", "d"), ("invalid_weights", "weight_column", "at least 0 in each row")),
+                ((0, 0, 1, 1), ("invalid_weights", "weight_column", "is 0 in all training rows")),
+                ((1, 1, 0, 0), ("invalid_weights", "weight_column", "is 0 in all validation and test rows")),
+                ((1, 1, 1, 1e300), ("nonfinite_values", "weight_column", "too large for float32")),
+            )
+        ),
     ],
 )
 def test_what_can_not_be_trained_on_is_named(

@@ -148,3 +148,53 @@ def test_block_rows_are_a_power_of_two_that_only_layer_sizes_and_dtype_decide() 
     assert block_rows((64, 30, 10), np.float64) == 2048
     assert block_rows((1, 1), np.float32) == 2048
     assert block_rows((10_000, 5_000, 1_000), np.float64) == 1024
+
+
+def test_masks_multiply_what_hidden_layers_give_and_what_comes_back_to_them() -> None:
+    """Against a layer-by-layer calculation, in blocks: each block has the masks of its own rows."""
+    network = Network((3, 4, 2), "tanh", "identity", "squared_error")
+    random = np.random.default_rng(8)
+    parameters, X = random.normal(size=n_parameters(network)), random.normal(size=(9, 3))
+    T, mask = random.normal(size=(9, 2)), random.choice([0.0, 2.0], (9, 4))
+    (W, b), (V, c) = layer_views(network, parameters)
+    hidden = np.tanh(X @ W.T + b)
+    outputs_ = (hidden * mask) @ V.T + c
+    delta = outputs_ - T
+    back = (delta @ V) * mask * (1 - hidden**2)
+    expected = np.concatenate([(back.T @ X).ravel(), back.sum(0), (delta.T @ (hidden * mask)).ravel(), delta.sum(0)])
+    for rows in (2, 4, 9):
+        workspace = Workspace(network, np.float64, rows)
+        loss, gradient = shard_share(network, parameters, X, T, None, 9.0, workspace, masks=lambda block: [mask[block]])
+        assert loss == pytest.approx(0.5 * (delta**2).sum() / 9, rel=1e-13)
+        np.testing.assert_allclose(gradient, expected / 9, rtol=1e-12, atol=1e-15)
+
+
+def test_masks_of_ones_give_the_bits_of_none() -> None:
+    random = np.random.default_rng(4)
+    parameters = random.normal(0, 1, n_parameters(NETWORK)).astype(np.float32)
+    X, T = random.normal(0, 1, (50, 3)).astype(np.float32), random.uniform(0, 1, (50, 2)).astype(np.float32)
+    workspace, ones = Workspace(NETWORK, np.float32, 16), np.ones((50, 4), np.float32)
+    loss, gradient = shard_share(NETWORK, parameters, X, T, None, 50, workspace)
+    again, same = shard_share(NETWORK, parameters, X, T, None, 50, workspace, masks=lambda block: [ones[block]])
+    assert (loss, gradient.tobytes()) == (again, same.tobytes())
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])
+def test_without_biases_they_are_neither_used_nor_have_a_gradient(activation: str) -> None:
+    network = Network((3, 5, 4, 2), activation, "softmax", "cross_entropy", bias=False)
+    random = np.random.default_rng(5)
+    parameters, X = random.normal(size=n_parameters(network)), random.normal(size=(7, 3))
+    T = np.eye(2)[random.integers(0, 2, 7)]
+    unbiased = parameters.copy()
+    for _, biases in layer_views(network, unbiased):
+        biases[...] = 0
+    workspace = Workspace(network, np.float64, 4)
+    loss, gradient = shard_share(network, parameters, X, T, None, 7, workspace)
+    gradient = gradient.copy()
+    expected_loss, expected = shard_share(network._replace(bias=True), unbiased, X, T, None, 7, workspace)
+    assert loss == expected_loss
+    for (found, zeros), (weights, _) in zip(
+        layer_views(network, gradient), layer_views(network, expected), strict=True
+    ):
+        np.testing.assert_array_equal(found, weights)
+        assert not zeros.any()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from workers.errors import SpecError
-from workers.resolve import DatasetFacts, Limits, Resolution, resolve
+from workers.resolve import DatasetFacts, Limits, Resolution, classes, resolve
 from workers.spec import parse
 
 LIMITS = Limits(parameters=10_000, epochs=1_000, shards=64, workers=8)
@@ -125,3 +125,53 @@ def test_what_does_not_fit_is_refused_by_field(request_: dict[str, Any], field: 
 def test_sigmoid_outputs_that_can_t_reach_the_targets_are_warned_about() -> None:
     resolution = resolved(preset="textbook", target="rings")
     assert any("sigmoid outputs can't reach" in warning for warning in resolution.warnings)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [("gradient_descent", 0.1), ("momentum", 0.02), ("adam", 0.01), ("rprop", 0.01), ("lbfgs", 1.0)],
+)
+def test_the_automatic_learning_rate_suits_the_optimizer(optimizer: str, rate: float) -> None:
+    assert resolved(training={"optimizer": optimizer}).spec.training.learning_rate == rate
+    given = resolved(training={"optimizer": optimizer, "learning_rate": 0.7})
+    assert given.spec.training.learning_rate == 0.7
+
+
+def test_textbook_has_its_learning_rate_with_its_own_optimizer_only() -> None:
+    assert resolved(preset="textbook", training={"optimizer": "adam"}).spec.training.learning_rate == 0.01
+    own = resolved(preset="textbook", training={"optimizer": "gradient_descent"}).spec
+    assert own.training.learning_rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("network", "initialization"),
+    [
+        ({}, ["he", "glorot"]),
+        ({"activation": "tanh"}, "glorot"),
+        ({"hidden_layers": []}, "glorot"),
+        ({"hidden_layers": [4, 3]}, ["he", "he", "glorot"]),
+        ({"output_activation": "relu"}, "he"),
+        ({"activation": "tanh", "output_activation": "relu"}, ["glorot", "he"]),
+        ({"initialization": "zeros"}, "zeros"),
+        ({"initialization": ["glorot", "zeros"]}, ["glorot", "zeros"]),
+    ],
+)
+def test_initialization_becomes_a_name_or_a_name_for_each_layer(
+    network: dict[str, Any], initialization: str | list[str]
+) -> None:
+    assert resolved(network=network).spec.network.initialization == initialization
+
+
+def test_the_weight_column_is_never_a_feature() -> None:
+    assert resolved(weight_column="length").spec.features == ["rings", "sex"]
+
+
+def test_classes_of_whole_numbers_are_named_without_a_point() -> None:
+    assert resolved(class_weight={"1": 20.0}).spec.class_weight == {"1": 20.0}
+    columns = {column["name"]: column for column in DATASET.columns}
+    found = classes(resolved().spec, columns)
+    assert [str(label) for label in found or []] == [str(label) for label in range(10)]
+    halves = {**number("half", [0.0, 0.5], whole=False)}
+    spec = parse({"dataset": "shells", "target": "half", "task": "classification"})
+    assert classes(spec, {"half": halves}) == [0.0, 0.5]
+    assert classes(resolved(target="rings").spec, columns) is None

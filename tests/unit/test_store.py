@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import alembic.autogenerate
+import alembic.command
+import alembic.config
+import alembic.migration
 import pytest
 import sqlalchemy
 
@@ -57,6 +61,56 @@ def test_migrations_make_the_tables_that_the_store_describes(url: str) -> None:
     for table in ("datasets", "jobs", "models"):
         assert {"project", "actor", "group_id"} <= {column["name"] for column in found.get_columns(table)}
     assert {"numerics", "block_rows"} <= {column["name"] for column in found.get_columns("jobs")}
+
+
+def test_nothing_is_left_to_migrate_once_the_migrations_have_run(url: str) -> None:
+    """Columns, types, indexes and constraints, as Alembic compares them."""
+    with sqlalchemy.create_engine(url).connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = alembic.migration.MigrationContext.configure(connection, opts=options)
+        assert alembic.autogenerate.compare_metadata(context, metadata) == []
+
+
+def test_a_job_of_the_first_schema_reads_back_after_the_migrations(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    _make_old_record(url)
+    migrate(url)
+    database = Database(url)
+    with database.read() as connection:
+        job = jobs.required(connection, "job_1")
+        assert (job.name, job.status, job.spec["training"], job.warnings) == ("digits", "running", {"epochs": 7}, ["w"])
+        assert job.accept_other_numerics is False
+        assert [found.id for found in jobs.unfinished(connection)] == ["job_1"]
+        assert jobs.is_needed(connection, "job_1") is False
+    with database.write() as connection:
+        assert jobs.change(connection, job, accept_other_numerics=True)
+        assert jobs.required(connection, "job_1").accept_other_numerics is True
+    database.close()
+
+
+def _make_old_record(url: str) -> None:
+    """A database at revision 0001 with a dataset and a job that runs."""
+    configuration = alembic.config.Config()
+    configuration.set_main_option("script_location", "service/migrations")
+    engine = sqlalchemy.create_engine(url)
+    spec = {**SPEC, "training": {"epochs": 7}, "warm_start": None}
+    common = {"project": "default", "actor": "anonymous", "name": "digits", "created_at": "2026-01-01", "tags": {}}
+    dataset = {
+        **common, "id": "ds_1", "version": 1, "status": "ready", "options": {}, "source": {}, "sha256": "s",
+        "content_key": "k", "bytes": 1,
+    }  # fmt: skip
+    job = {
+        **common, "id": "job_1", "priority": 0, "dataset_id": "ds_1", "requested": {}, "spec": spec, "resolved": True,
+        "status": "running", "attempt": 1, "workers": [], "warnings": ["w"],
+    }  # fmt: skip
+    with engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        alembic.command.upgrade(configuration, "0001")
+        old = sqlalchemy.MetaData()
+        old.reflect(connection)
+        connection.execute(old.tables["datasets"].insert().values(dataset))
+        connection.execute(old.tables["jobs"].insert().values(job))
+    engine.dispose()
 
 
 def test_the_same_content_under_the_same_name_makes_no_new_version(database: Database) -> None:
