@@ -107,9 +107,6 @@ def _stopping(spec: JobSpec) -> Iterator[FieldError]:
     if isinstance(training.early_stopping, EarlyStopping) and without_validation:
         message = "Early stopping needs validation rows. Set split.validation above 0, or use training.target_loss."
         yield FieldError("training.early_stopping", message)
-    if training.validate_every_epochs > 1 and without_validation:
-        message = "There are no validation rows. Set split.validation above 0, or leave this out."
-        yield FieldError("training.validate_every_epochs", message)
     warmup = training.learning_rate_schedule.warmup_epochs
     if isinstance(training.epochs, int) and warmup >= training.epochs:
         message = f"The warm-up of {warmup} epochs must end before the last of {training.epochs}."

@@ -66,11 +66,6 @@ CONTRADICTIONS: list[tuple[Request, str, str]] = [
     ({"network": {"dropout": 0.1}, **training(**LBFGS)}, "network.dropout", "use adam"),
     ({**NO_VALIDATION, **training(early_stopping={})}, "training.early_stopping", "Set split.validation above 0"),
     (
-        {**NO_VALIDATION, **training(validate_every_epochs=2)},
-        "training.validate_every_epochs",
-        "Set split.validation above 0",
-    ),
-    (
         training(epochs=5, learning_rate_schedule={"name": "cosine", "warmup_epochs": 5}),
         "training.learning_rate_schedule.warmup_epochs",
         "must end before the last of 5",
