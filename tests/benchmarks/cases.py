@@ -39,8 +39,8 @@ class Case(NamedTuple):
     @property
     def words(self) -> str:
         """The case in a line."""
-        sizes = "-".join(map(str, self.sizes))
-        return f"{self.rows:,} × {self.sizes[0]}, layers {sizes}, {self.activation}, {self.task}".replace(",", " ", 1)
+        rows, sizes = f"{self.rows:,}".replace(",", " "), "-".join(map(str, self.sizes))
+        return f"{rows} × {self.sizes[0]}, layers {sizes}, {self.activation}, {self.task}"
 
 
 CASES = {

@@ -35,8 +35,8 @@ class Timing:
     """What else is known of it."""
 
 
-def sweep(subject: Subject, progress: Progress) -> Variant:
-    """The variant with the shortest epoch.
+def sweep(subject: Subject, progress: Progress) -> list[Variant]:
+    """The variant with the shortest epoch for each number of threads: which number is best shows in the rounds.
 
     First an epoch of each that uses all cores (of each at all, if epochs are short); then more of the best few and of
     the same with one thread.
@@ -52,7 +52,11 @@ def sweep(subject: Subject, progress: Progress) -> Variant:
     narrow = [{**variant, "threads": 1} for variant in best[:FINALISTS_WITH_ONE_THREAD] if most > 1]
     finalists = best + [variant for variant in narrow if variant not in best]
     turns = [(_turn_seconds(subject, variant, progress), variant) for _ in range(PASSES) for variant in finalists]
-    return min(turns, key=_seconds)[1]
+    by_threads = {
+        variant["threads"]: [turn for turn in turns if turn[1]["threads"] == variant["threads"]]
+        for variant in finalists
+    }
+    return [min(those, key=_seconds)[1] for those in by_threads.values()]
 
 
 def _turn_seconds(subject: Subject, variant: Variant, progress: Progress) -> float:
@@ -75,17 +79,25 @@ def rounds(
     timings = [ours]
     turns: list[Callable[[], float]] = [lambda: _job(case, gradsum, ours)]
     for place, subject in enumerate(subjects, start=1):
-        best = sweep(subject, progress)
-        progress.swept(place / len(subjects), f"{subject.name}: {in_words(best)}")
-        timings.append(Timing(subject.name, subject.facts["version"], subject.facts.get("note", ""), best))
-        turns.append(_turn(case, gradsum, subject, timings[-1]))
+        for best in sweep(subject, progress):
+            progress.swept(place / len(subjects), f"{subject.name}: {in_words(best)}")
+            timings.append(Timing(subject.name, subject.facts["version"], subject.facts.get("note", ""), best))
+            turns.append(_turn(case, gradsum, subject, timings[-1]))
     for number in range(n_rounds):
         for place in range(len(turns)):
             turn = (place + number) % len(turns)
             progress.say(f"round {number + 1} of {n_rounds}: {timings[turn].system}")
             timings[turn].rounds.append(turns[turn]())
         progress.round_done(number + 1, ", ".join(f"{t.system} {milliseconds(t.rounds[-1])} ms" for t in timings))
-    return timings
+    return best_of_each(timings)
+
+
+def best_of_each(timings: Sequence[Timing]) -> list[Timing]:
+    """The timing with the lowest median of each system."""
+    found: dict[str, Timing] = {}
+    for timing in sorted(timings, key=lambda timing: statistics.median(timing.rounds)):
+        found.setdefault(timing.system, timing)
+    return [found[system] for system in dict.fromkeys(timing.system for timing in timings)]
 
 
 def _turn(case: Case, gradsum: Gradsum, subject: Subject, timing: Timing) -> Callable[[], float]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.benchmarks import report
 from tests.benchmarks.cases import CASES, inputs_of, rows_of, targets_of
 from tests.benchmarks.floor import Layout, array, products, widths
-from tests.benchmarks.measure import Timing
+from tests.benchmarks.measure import Timing, best_of_each
 
 SIZES = (5, 7, 6, 3)
 
@@ -54,6 +54,7 @@ def test_results_are_medians_and_ratios_to_ours(tmp_path: Path) -> None:
         ("A", "pytorch", 0.4),
     ]
     assert [row["ratio_to_gradsum"] for row in rows] == [1.0, 0.5, 2.0]
+    assert [row["ratio_of_least"] for row in rows] == pytest.approx([1.0, 1.0, 3.0])
     console = Console(width=150)
     with console.capture() as shown:
         console.print(report.table(rows))
@@ -62,6 +63,12 @@ def test_results_are_medians_and_ratios_to_ours(tmp_path: Path) -> None:
     lines = "\n".join(report.closing_lines(rows))
     assert "Floor over ours (1 is as fast as the matrix products alone): A 0.50." in lines
     assert "used 20% of a core" in lines
+
+
+def test_of_each_system_the_variant_with_the_lowest_median_counts() -> None:
+    one, two = Timing("floor", "", "", {"threads": 1}, [2, 2, 2]), Timing("floor", "", "", {"threads": 2}, [1, 9, 1])
+    ours = Timing("gradsum", "", "", {}, [5])
+    assert best_of_each([ours, one, two]) == [ours, two]
 
 
 def test_the_rows_of_case_c_are_the_digits_of_the_examples() -> None:
