@@ -24,7 +24,7 @@ CALL_SECONDS = 5.0
 RETRY_SECONDS = 2.0
 """How long a driver that could not start is not tried again."""
 IDLE_DRIVERS = 2
-"""How many drivers wait, imported and warm, for the next jobs."""
+"""How many drivers wait, imported and warm, for the next jobs; there are never more in all than can run at once."""
 
 
 class PooledDriver(NamedTuple):
@@ -107,7 +107,8 @@ class Cluster:
         return {}
 
     def _fill(self) -> None:
-        while time.monotonic() >= self._fill_at and len(self._idle) + len(self._starting) < IDLE_DRIVERS:
+        most = min(IDLE_DRIVERS, max(_slots(), 1) - len(self._busy))
+        while time.monotonic() >= self._fill_at and len(self._idle) + len(self._starting) < most:
             actor = ray.remote(**ACTOR_OPTIONS)(Driver).remote()
             self._starting.append((actor, actor.describe.remote()))
 

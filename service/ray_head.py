@@ -48,6 +48,7 @@ def ray_head(data_dir: Path, worker_slots: int, numerics: Numerics = "native") -
         "RAY_AUTH_TOKEN_PATH": str(_token(data_dir / "ray-token")),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what keeps Ray on 127.0.0.1: on Linux it takes the outer address
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # training comes before what only reports of it
         "RAY_enable_metrics_collection": "0",
     }
     command = [
