@@ -5,9 +5,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 REFERENCE := .venv/.reference
+PEERS := .bench/venv
+PEERS_READY := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test lint lock clean
+.PHONY: help env demo serve test lint bench lock clean
 
 help:
 	@echo "Gradsum trains feed-forward neural networks on a cluster. What make can do:"
@@ -16,9 +18,11 @@ help:
 	@echo "  make serve   the service in the foreground: API and docs on :8000, MLflow on :5000; Ctrl-C stops it"
 	@echo "  make test    all tests (PYTEST_ADDOPTS=... for options, for example '-k settings'); installs PyTorch to compare with"
 	@echo "  make lint    ruff, mypy and the import contracts"
+	@echo "  make bench   time per epoch beside PyTorch, scikit-learn and the matrix products alone: about 10 minutes,"
+	@echo "               and some to install the peers, once (BENCH='--cases A,C --rounds 3' for less); .bench/results.json"
 	@echo "  make env     only the environment, .venv, which all of these make when they need it"
 	@echo "  make lock    requirements.lock anew, from what pyproject.toml asks for"
-	@echo "  make clean   removes .venv and caches; data in .gradsum stays"
+	@echo "  make clean   removes .venv, .bench and caches; data in .gradsum stays"
 	@echo ""
 	@echo "It needs Python 3.11 or newer with pip; PYTHON=... names another than python3."
 
@@ -62,6 +66,17 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: $(READY) $(PEERS_READY)
+	@exec $(BIN)/python -m tests.benchmarks $(BENCH)
+
+# The peers have an environment of their own, so that they change nothing of ours; numpy is the same in both.
+$(PEERS_READY): requirements.lock tests/benchmarks/peers.txt
+	@echo "Installing the peers, PyTorch and scikit-learn, into $(PEERS): one to five minutes, the first time only."
+	@rm -f $@
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock -r tests/benchmarks/peers.txt
+	@touch $@
+
 # uv is used here only: it does not read the configuration of pip, which says where packages come from on some machines.
 lock: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -70,5 +85,5 @@ lock: $(READY)
 	@echo "requirements.lock is new: make env, make test."
 
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workers.initialization import initial_parameters
+from workers.initialization import drawn_parameters
 from workers.network import Network, Workspace, layer_views, shard_share
 
 Array = NDArray[Any]
@@ -60,7 +60,7 @@ def of_network(network: Network, X: Array, T: Array, l2: float, seed: int, dtype
             np.add(slope, np.asarray(l2, dtype) * weights, out=slope)
         return loss, gradient
 
-    return Objective(value_and_gradient, initial_parameters(network, seed, "glorot", dtype))
+    return Objective(value_and_gradient, drawn_parameters(network, seed, ["glorot"] * (len(network.sizes) - 1), dtype))
 
 
 def clusters(n_rows: int, n_inputs: int, n_classes: int, seed: int) -> tuple[Array, Array]:
