@@ -11,7 +11,7 @@ from workers.shards import auto_shards
 from workers.spec import JobSpec
 
 CALL_SECONDS = 1.5e-3
-"""One round of calls to remote workers, beside the bytes."""
+"""One round of calls to remote workers, for a step, beside the bytes."""
 BYTES_PER_SECOND = 1e9
 """Parameters and gradients between processes of one machine."""
 BLOCK_SECONDS = 60e-6
@@ -57,13 +57,15 @@ def make_plan(
     rows_a_block = block_rows(sizes, np.dtype(dtype))
     parameters = sum((before + 1) * after for before, after in pairwise(sizes))
     weights = sum(before * after for before, after in pairwise(sizes))
-    blocks = max(n_training / rows_a_block, shards)
+    batch_rows = min(spec.training.batch_size, n_training) if isinstance(spec.training.batch_size, int) else n_training
+    steps = -(-n_training // batch_rows)
+    blocks = steps * max(batch_rows / rows_a_block, min(shards, batch_rows))
     compute = 6 * n_training * weights / OPERATIONS_PER_SECOND[dtype] + blocks * BLOCK_SECONDS
 
     def epoch_seconds(workers: int) -> float:
         share = -(-shards // workers) / shards
-        calls = 0.0 if workers == 1 else CALL_SECONDS + 2 * parameters * np.dtype(dtype).itemsize / BYTES_PER_SECOND
-        return compute * share + calls
+        call = 0.0 if workers == 1 else CALL_SECONDS + 2 * parameters * np.dtype(dtype).itemsize / BYTES_PER_SECOND
+        return compute * share + steps * call
 
     asked = spec.resources.workers
     workers = min(range(1, min(max(slots, 1), shards) + 1), key=epoch_seconds) if asked == "auto" else asked

@@ -23,7 +23,9 @@ def doubts(spec: JobSpec) -> list[str]:
         found.append(
             "lbfgs may end early with training.l1, which has kinks: training.l2 has none, and adam bears them."
         )
-    if network.hidden_layers and "zeros" in network.initialization:
+    methods = network.initialization
+    of_hidden = methods[:-1] if isinstance(methods, list) else [methods]
+    if network.hidden_layers and "zeros" in of_hidden:
         found.append("Nodes of a hidden layer that start at zero stay the same: set network.initialization to auto.")
     return found
 

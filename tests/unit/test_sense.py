@@ -125,6 +125,23 @@ def test_what_makes_sense_is_accepted(request_: Request) -> None:
     check_sense(resolved(request_))
 
 
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"network": {"initialization": "zeros"}}, "start at zero"),
+        ({"network": {"initialization": ["zeros", "glorot"]}}, "start at zero"),
+        ({"network": {"initialization": ["glorot", "zeros"]}}, None),
+        ({"network": {"hidden_layers": [], "initialization": "zeros"}}, None),
+        (training(**LBFGS, l1=0.1), "kinks"),
+        (training(l1=0.1), None),
+    ],
+)
+def test_what_is_rarely_meant_is_warned_about(request_: Request, words: str | None) -> None:
+    warnings = resolve(parse({"dataset": "shells", "target": "digit", **request_}), DATASET, LIMITS).warnings
+    assert [words in warning for warning in warnings if words] == [True] * len(warnings)
+    assert bool(warnings) == bool(words)
+
+
 def test_every_contradiction_is_told_at_once() -> None:
     with pytest.raises(SpecError) as caught:
         resolved({"network": {"dropout": 0.2}, **NO_VALIDATION, **training(**LBFGS, batch_size=8, early_stopping={})})
