@@ -23,6 +23,8 @@ from service.store.database import Database, DatabaseUnavailableError, Transacti
 from service.store.jobs import Job
 
 TICK_SECONDS = 0.1
+LOOK_SECONDS = 1.0
+"""How often all jobs are looked at where nothing has changed: whole rows take time, and reasons to wait may pass."""
 PROGRESS_SECONDS = 1.0
 EAGER_PROGRESS_SECONDS = 0.2
 """While an attempt is young: most jobs are short, and someone may be watching."""
@@ -54,7 +56,7 @@ class Running:
 
 
 class Dispatcher:
-    """Looks at the record ten times a second and takes the next step of every job."""
+    """Looks at the record ten times a second, and takes the next step of every job where something has changed."""
 
     def __init__(self, database: Database, settings: Settings, log: Log, owner: str) -> None:
         self._database = database
@@ -68,6 +70,8 @@ class Dispatcher:
         self._cancelling: set[str] = set()
         self._refused: dict[str, Refusal] = {}
         self._someone_waits = False
+        self._situation: object = None
+        self._look_at = 0.0
         self._slots: int | None = None
         self._asking = False
         self._ask_at = 0.0
@@ -108,18 +112,27 @@ class Dispatcher:
             return
         with self._database.read() as connection:
             waiting = datasets.preparing(connection)
-            unfinished = jobs.unfinished(connection)
-            sources = {key: datasets.get(connection, key) for key in {job.dataset_id for job in unfinished}}
+            outline = jobs.outline(connection)
         for uploaded in waiting:
             self._preparation.ingest(uploaded)
-        self._forget_all_but({job.id for job in unfinished})
+        self._forget_all_but({seen.id for seen in outline})
+        situation = (outline, frozenset(self._running), self._slots)
+        if situation != self._situation or time.monotonic() >= self._look_at:
+            self._situation, self._look_at = situation, time.monotonic() + LOOK_SECONDS
+            self._advance_all()
+        self._ask_for_progress()
+        self._report()
+
+    def _advance_all(self) -> None:
+        """Take the next step of every job that has one."""
+        with self._database.read() as connection:
+            unfinished = jobs.unfinished(connection)
+            sources = {key: datasets.get(connection, key) for key in {job.dataset_id for job in unfinished}}
         self._someone_waits = False
         for job in unfinished:
             dataset = sources[job.dataset_id]
             if dataset is not None:
                 self._advance_or_fail(job, dataset)
-        self._ask_for_progress()
-        self._report()
 
     def _step_down(self) -> None:
         """Another dispatcher leads: our drivers end, and its attempts take their place."""
@@ -205,6 +218,7 @@ class Dispatcher:
         def on_driver(answer: Message | Lost) -> None:
             if isinstance(answer, Lost) or "error" in answer:
                 self._running.pop(job.id, None)
+                self._look_at = 0.0
                 reason = answer.reason if isinstance(answer, Lost) else answer["error"]
                 self._explain(job, Decision("wait", "waiting_for_workers", reason))
                 return

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from service.processes import Program
+from service.processes import REPORTING, Program
 
 HOST = "127.0.0.1"
 
@@ -28,4 +28,4 @@ def mlflow_server(data_dir: Path, port: int, public_url: str) -> Program:
         *("--allowed-hosts", ",".join(host for host in hosts if host), "--uvicorn-opts", "--log-level warning"),
     ]
     environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return Program("mlflow", command, environment, data_dir / "logs" / "mlflow.log", niceness=5, stop_rank=1)
+    return Program("mlflow", command, environment, data_dir / "logs" / "mlflow.log", niceness=REPORTING, stop_rank=1)

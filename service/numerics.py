@@ -6,6 +6,7 @@ from typing import Literal
 Numerics = Literal["native", "portable"]
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""One BLAS thread in every process: workers are as many as cores, and the bits depend on it."""
 
 PORTABLE = {
     "OPENBLAS_CORETYPE": "Haswell",

@@ -16,6 +16,8 @@ from service.logs import Log
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+REPORTING = 10
+"""The niceness of what only reports: training comes first where there is not enough for both."""
 STEADY_SECONDS = 60.0
 """A program that lived this long starts its back-off anew."""
 

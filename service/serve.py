@@ -18,14 +18,13 @@ import psutil
 
 from service import logs
 from service.mlflow_server import CLIENT_ENVIRONMENT, HOST, mlflow_server
-from service.processes import Guard, Program
+from service.numerics import ONE_THREAD
+from service.processes import REPORTING, Guard, Program
 from service.ray_head import RayHead, ray_head
 from service.settings import Settings, SettingsError
 from service.supervisor import Signals, supervise
 from workers.files import write_atomically
 
-ONE_THREAD = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1")
-"""One BLAS thread in every process: workers are as many as cores, and the bits depend on it."""
 LOCK_SECONDS = 5.0
 """How long a lock is waited for whose holder is dead: its sentinel is still cleaning up."""
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -74,7 +73,7 @@ def programs(settings: Settings, head: RayHead | None) -> list[Program]:
     started: list[Program] = [_own("api", common)]
     if head is not None:
         started.append(_with_logs(head.program, ONE_THREAD))
-    started += [_own("dispatcher", common | ray_environment), _own("tracker", common | CLIENT_ENVIRONMENT, 5)]
+    started += [_own("dispatcher", common | ray_environment), _own("tracker", common | CLIENT_ENVIRONMENT, REPORTING)]
     if local_mlflow:
         server = mlflow_server(settings.data_dir, settings.mlflow_port, settings.mlflow_public_url)
         started.append(_with_logs(server, ONE_THREAD))

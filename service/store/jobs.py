@@ -2,14 +2,14 @@
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from service.jobs import FINAL, allowed
 from service.store.database import now
 from service.store.pages import page
-from service.store.tables import attempts, idempotency_keys, jobs, tracking, transitions
+from service.store.tables import attempts, datasets, idempotency_keys, jobs, tracking, transitions
 
 LONGEST_REASON = 2000
 SERVICE_RESTARTED = "the service that held its driver was restarted"
@@ -123,6 +123,26 @@ def unfinished(connection: Connection) -> list[Job]:
     """Every job that is not final: the most urgent first, then the oldest."""
     query = select(jobs).where(jobs.c.status.not_in(FINAL)).order_by(jobs.c.priority.desc(), jobs.c.sequence)
     return [Job(**row) for row in connection.execute(query).mappings()]
+
+
+class Outline(NamedTuple):
+    """As much of a job that is not final as tells whether it may have a next step."""
+
+    id: str
+    status: str
+    attempt: int
+    resolved: bool
+    matrix_key: str | None
+    accept_other_numerics: bool
+    dataset_status: str
+
+
+def outline(connection: Connection) -> list[Outline]:
+    """The outlines of all jobs that are not final, oldest first: much less than their rows."""
+    columns = [jobs.c[name] for name in Outline._fields[:-1]]
+    query = select(*columns, datasets.c.status).join(datasets, datasets.c.id == jobs.c.dataset_id)
+    query = query.where(jobs.c.status.not_in(FINAL)).order_by(jobs.c.sequence)
+    return [Outline._make(row) for row in connection.execute(query)]
 
 
 def move(connection: Connection, job: Job, status: str, reason: str | None = None, **changes: object) -> bool:
