@@ -63,9 +63,11 @@ def columns(epochs: list[dict[str, Any]]) -> metrics.Columns:
 
 
 def progress(job: Job, epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the job record shows of its newest epoch."""
-    newest = epochs[-1]
-    seen = {name: newest[name] for name in PROGRESS if newest.get(name) is not None}
+    """What the job record shows of its newest epoch, and of the newest that was validated."""
+    seen = {name: value for name, value in (job.progress or {}).items() if name in PROGRESS}
+    for name in PROGRESS:
+        newest = next((row[name] for row in reversed(epochs) if row.get(name) is not None), None)
+        seen |= {} if newest is None else {name: newest}
     seconds = sum(row["seconds"] for row in epochs) / len(epochs)
     return {**seen, "epochs": job.spec["training"]["epochs"], "seconds_per_epoch": seconds}
 

@@ -92,7 +92,7 @@ def check_same(
         *_differences("classes", trained["classes"] or [], classes or []),
         *(_differences("inputs", input_names(trained["preprocessing"]), inputs) if inputs is not None else []),
         *_other("hidden layers", list(network["sizes"][1:-1]), mine.hidden_layers),
-        *_other("activation", network["activation"], mine.activation),
+        *(_other("activation", network["activation"], mine.activation) if mine.hidden_layers else []),
         *_other("output activation", network["output_activation"], mine.output_activation),
         *_other("bias", network.get("bias", True), mine.bias),
     ]

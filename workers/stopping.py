@@ -17,9 +17,8 @@ class Best(NamedTuple):
 
 
 def judged(best: Best, score: float | None, epoch: int, parameters: Array | None, min_improvement: float) -> Best:
-    """`best` after an epoch with this score; None where the epoch was not validated, or has no finite score."""
-    if score is None:
-        return best
+    """`best` after an epoch that was judged by this score; None, where it is not finite, is no improvement."""
+    score = float("inf") if score is None else score
     stale = 0 if score < best.score - min_improvement else best.stale + 1
     if score < best.score:
         return Best(score, epoch, parameters, stale)

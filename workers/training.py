@@ -121,7 +121,9 @@ def next_epoch(
     weight_norms = norms_of_weights(problem, method.solution(parameters, optimizer_state))
     if not all(math.isfinite(value) for value in weight_norms.values()):
         raise diverged("weights", epoch, problem.learning_rate, good)
-    figures = {"epoch": epoch, "loss": _finite(losses / weights), "gradient_norm": _finite(norms / weights)}
+    if problem.steps > 1:
+        loss, gradient_norm = losses / weights, norms / weights
+    figures = {"epoch": epoch, "loss": _finite(loss), "gradient_norm": _finite(gradient_norm)}
     if problem.spec.training.learning_rate_schedule != ConstantRate(name="constant"):
         figures["learning_rate"] = rate
     state = state._replace(epoch=epoch, parameters=parameters, optimizer_state=optimizer_state, good=good)
@@ -130,10 +132,12 @@ def next_epoch(
 
 def judge(problem: Problem, state: State, figures: Figures, solution: Array, seconds: float) -> State:
     """The state with what is known of the best epoch, after one whose figures these are."""
-    score = figures.get("validation_loss" if problem.matrix.validation_rows else "loss")
-    early_stopping = problem.early_stopping
+    state = state._replace(seconds=state.seconds + seconds)
+    name, early_stopping = "validation_loss" if problem.matrix.validation_rows else "loss", problem.early_stopping
+    if name not in figures:  # not an epoch that is validated
+        return state
     keeps, minimum = (None, 0.0) if early_stopping is None else (solution, early_stopping.min_improvement)
-    return state._replace(best=judged(state.best, score, state.epoch, keeps, minimum), seconds=state.seconds + seconds)
+    return state._replace(best=judged(state.best, figures[name], state.epoch, keeps, minimum))
 
 
 def diverged(what: str, epoch: int, rate: float, good: Array) -> Diverged:

@@ -11,11 +11,12 @@ def class_weights(
 ) -> NDArray[np.float64] | None:
     """The weight of each class, (n_classes,), or None where all are 1. `y` are the classes of the training rows.
 
-    `balanced` is N/(K·n_c), which gives every class the same sum; a mapping is by class as text, 1 where it has none.
+    `balanced` is N/(K·n_c), which gives every class the same sum, and 1 for a class without training rows; a mapping is
+    by class as text, 1 where it has none.
     """
     if asked is None or classes is None:
         return None
     if isinstance(asked, Mapping):
         return np.array([asked.get(str(label), 1.0) for label in classes], dtype=np.float64)
-    counts = np.bincount(y, minlength=len(classes))
-    return len(y) / (len(classes) * np.maximum(counts, 1).astype(np.float64))
+    counts = np.bincount(y, minlength=len(classes)).astype(np.float64)
+    return np.divide(len(y), len(classes) * counts, out=np.ones(len(classes)), where=counts > 0)

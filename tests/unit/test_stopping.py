@@ -29,9 +29,10 @@ def test_the_best_epoch_is_the_first_with_the_lowest_score_and_its_parameters_ar
     np.testing.assert_array_equal(best.parameters, [2])
 
 
-def test_epochs_that_are_not_validated_do_not_count() -> None:
-    best = seen([None, 3.0, None, None, 3.5, None])
-    assert (best.epoch, best.stale) == (2, 1)
+def test_a_score_that_is_not_finite_is_no_improvement() -> None:
+    best = seen([None, 3.0, None, 3.5])
+    assert (best.epoch, best.stale) == (2, 2)
+    assert seen([None, None]).stale == 2
 
 
 def test_an_improvement_that_is_too_small_counts_as_none_but_its_weights_are_the_better_ones() -> None:
@@ -46,8 +47,8 @@ def test_an_improvement_of_just_the_minimum_is_too_small() -> None:
 
 def test_training_has_stalled_after_as_many_validations_in_a_row_as_its_patience() -> None:
     patient = EarlyStopping(patience=3)
-    scores: list[float | None] = [1.0, 2.0, None, 2.0, None, 2.0]
-    assert [has_stalled(seen(scores[:n]), patient) for n in range(7)] == [False] * 6 + [True]
+    scores: list[float | None] = [1.0, 2.0, 2.0, None]
+    assert [has_stalled(seen(scores[:n]), patient) for n in range(5)] == [False] * 4 + [True]
     assert not has_stalled(seen([1.0, 2.0, 2.0, 0.5, 2.0, 2.0]), patient)
     assert not has_stalled(seen([1.0] * 100), None)
 
