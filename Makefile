@@ -45,7 +45,7 @@ $(READY): requirements.lock pyproject.toml
 
 # PyTorch, which tests compare with, at the version that pyproject.toml names; nothing that is locked moves.
 $(REFERENCE): $(READY)
-	@echo "Installing PyTorch, which tests compare results with: about a minute, the first time only."
+	@echo "Installing PyTorch, which tests compare results with: once, a minute or more."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[reference]'
 	@touch $@
 

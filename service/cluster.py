@@ -107,8 +107,10 @@ class Cluster:
         return {}
 
     def _fill(self) -> None:
+        if time.monotonic() < self._fill_at or len(self._idle) + len(self._starting) >= IDLE_DRIVERS:
+            return
         most = min(IDLE_DRIVERS, max(_slots(), 1) - len(self._busy))
-        while time.monotonic() >= self._fill_at and len(self._idle) + len(self._starting) < most:
+        while len(self._idle) + len(self._starting) < most:
             actor = ray.remote(**ACTOR_OPTIONS)(Driver).remote()
             self._starting.append((actor, actor.describe.remote()))
 

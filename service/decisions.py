@@ -15,7 +15,8 @@ class Facts(NamedTuple):
     slots: int | None  # workers the cluster runs at once; None while there is no cluster
     free_slots: int
     lost_drivers: int = 0  # attempts that ended because their driver was lost
-    refusal: str | None = None  # why no attempt is made for now: the processes would compute other bits
+    refusal: str | None = None  # why the last attempt was refused: the processes would compute other bits
+    pausing: bool = False  # it is too early to try again after a refusal
 
 
 class Decision(NamedTuple):
@@ -47,12 +48,19 @@ def decide(job: Job, facts: Facts) -> Decision:
     return Decision("wait")
 
 
+def waits_for_numerics(job: Job) -> bool:
+    """Whether the job waits because the processes at hand would compute other bits, which its user may accept."""
+    reason = (job.status_reason or {}).get("code")
+    return job.status == "starting" and reason == "fingerprint_mismatch" and not job.accept_other_numerics
+
+
 def _next_attempt(job: Job, facts: Facts) -> Decision:
     if facts.lost_drivers >= job.spec["max_attempts"]:
         return Decision("fail", "driver_lost", f"Its driver was lost {facts.lost_drivers} times (max_attempts).")
-    if facts.refusal is not None and not job.accept_other_numerics:
-        return Decision("wait", "fingerprint_mismatch", facts.refusal)
-    return _place(job, facts)
+    placed = _place(job, facts)
+    if facts.refusal is None or job.accept_other_numerics or (placed.step == "start" and not facts.pausing):
+        return placed
+    return Decision("wait", "fingerprint_mismatch", facts.refusal)
 
 
 def _ready_data(job: Job, facts: Facts) -> Decision | None:

@@ -8,19 +8,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import Any, NamedTuple
+from typing import Any
 
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
+from service.failures import fail, internal
 from service.leadership import Leadership
 from service.logs import Log
 from service.paths import start_path
 from service.preparation import Preparation
-from service.recording import fail, internal, record
+from service.recording import record
+from service.refusals import Refusals
 from service.settings import Settings
 from service.store import components, datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, now
 from service.store.jobs import Job
+from workers.numerics import mismatch
 
 TICK_SECONDS = 0.1
 LOOK_SECONDS = 1.0
@@ -32,16 +35,6 @@ YOUNG_SECONDS = 3.0
 REPORT_SECONDS = 5.0
 UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
-FIRST_REFUSAL_SECONDS, LONGEST_REFUSAL_SECONDS = 10.0, 600.0
-"""How long a job waits for other nodes after its processes were found to compute other bits; it doubles."""
-
-
-class Refusal(NamedTuple):
-    """Why a job's last attempt was refused, and until when none is made."""
-
-    reason: str
-    until: float
-    pause: float
 
 
 @dataclass
@@ -68,9 +61,9 @@ class Dispatcher:
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()
-        self._refused: dict[str, Refusal] = {}
+        self._refusals = Refusals()
         self._someone_waits = False
-        self._situation: object = None
+        self._situation: tuple[list[jobs.Outline], frozenset[str], int | None] | None = None
         self._look_at = 0.0
         self._slots: int | None = None
         self._asking = False
@@ -178,9 +171,8 @@ class Dispatcher:
         if job.status == "starting" and job.id not in self._running:
             with self._database.read() as connection:
                 lost = jobs.lost_drivers(connection, job.id)
-        refused = self._refused.get(job.id)
-        refusal = refused.reason if refused is not None and time.monotonic() < refused.until else None
-        return Facts(dataset.status, job.id in self._running, self._slots, free, lost, refusal)
+        refusal, pausing = self._refusals.reason(job.id), self._refusals.is_pausing(job.id)
+        return Facts(dataset.status, job.id in self._running, self._slots, free, lost, refusal, pausing)
 
     def _explain(self, job: Job, decision: Decision) -> None:
         if decision.status_reason == job.status_reason:
@@ -222,8 +214,13 @@ class Dispatcher:
                 reason = answer.reason if isinstance(answer, Lost) else answer["error"]
                 self._explain(job, Decision("wait", "waiting_for_workers", reason))
                 return
+            driver = answer["driver"]
+            if job.numerics not in (None, driver["numerics"]) and not job.accept_other_numerics:
+                self._refusals.add(job.id, mismatch("the driver at hand", driver["numerics"], job.numerics))
+                self._release(job.id, keep=True)
+                return
             try:
-                self._start_on(job, answer["driver"])
+                self._start_on(job, driver)
             except Exception:
                 self._release(job.id, keep=False)
                 raise
@@ -281,7 +278,7 @@ class Dispatcher:
 
     def _forget_all_but(self, unfinished: set[str]) -> None:
         """End the drivers of jobs that became final (or were deleted) behind our back."""
-        self._refused = {job_id: refusal for job_id, refusal in self._refused.items() if job_id in unfinished}
+        self._refusals.forget_all_but(unfinished)
         for job_id in [job_id for job_id in self._running if job_id not in unfinished]:
             self._release(job_id, keep=False)
 
@@ -313,16 +310,10 @@ class Dispatcher:
                 self._running[job_id].last_epoch = report["epochs"][-1]["epoch"]
         for job_id, outcome in ended.items():
             if outcome == "refused":
-                self._refuse(job_id, answer["jobs"][job_id]["reason"])
+                self._refusals.add(job_id, answer["jobs"][job_id]["reason"])
             if outcome is not None:
                 self._release(job_id, keep=outcome in {"succeeded", "failed"})
                 self._log.info("attempt_ended", job_id=job_id, outcome=outcome)
-
-    def _refuse(self, job_id: str, reason: str) -> None:
-        """Make no attempt for a while: the cluster has to change, or the user has to accept other bits."""
-        last = self._refused.get(job_id)
-        pause = FIRST_REFUSAL_SECONDS if last is None else min(2 * last.pause, LONGEST_REFUSAL_SECONDS)
-        self._refused[job_id] = Refusal(reason, time.monotonic() + pause, pause)
 
     def _record(self, connection: Transaction, job_id: str, report: dict[str, Any]) -> str | None:
         """Write one report; one that makes no sense ends its job, not the recording of the others."""

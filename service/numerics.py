@@ -10,7 +10,6 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THRE
 
 PORTABLE = {
     "OPENBLAS_CORETYPE": "Haswell",
-    "OPENBLAS_L2_SIZE": "512",
     "NPY_ENABLE_CPU_FEATURES": "X86_V3",
 }
 """The instruction set that every x86-64 processor since about 2013 has (AVX2 and FMA), and no more."""

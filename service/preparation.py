@@ -6,15 +6,15 @@ from typing import Any
 
 from service.child import Child, Lost, Message
 from service.facts import facts_of, limits_of
+from service.failures import fail
 from service.logs import Log
-from service.paths import columns_directory, job_directory, model_directory, start_path, upload_path
-from service.recording import fail
+from service.paths import columns_directory, model_directory, start_path, upload_path
 from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database
 from service.store.datasets import Dataset
 from service.store.jobs import Job
-from workers.errors import GradsumError
+from workers.errors import DataError, GradsumError
 from workers.matrix import MatrixRequest, matrix_key
 from workers.plan import make_plan
 from workers.resolve import check_limits, resolve
@@ -97,12 +97,17 @@ class Preparation:
                 self._plan(job, spec, key, answer["ok"], slots, notes)
 
         storage = self._settings.storage
+        try:
+            start = self._start(job, spec)
+        except DataError as error:
+            fail(self._database, self._log, job, {"code": error.code, "message": error.message})
+            return
         message = {
             "do": "build",
             "dataset_directory": str(columns_directory(storage, dataset.content_key)),
             "request": request._asdict(),
             "destination": str(storage / "matrices" / key),
-            "start": self._start(job, spec),
+            "start": start,
         }
         self._ask(job.id, message, on_done)
 
@@ -114,7 +119,10 @@ class Preparation:
         if spec.warm_start is not None:
             with self._database.read() as connection:
                 named = jobs.get(connection, spec.warm_start)
-            source = str(job_directory(storage, spec.warm_start) if named is None else model_directory(storage, named))
+            if named is None or not named.has_weights:
+                message = f"Job {spec.warm_start} was deleted, so there are no weights to start from."
+                raise DataError(message, code="warm_start_gone", field="warm_start")
+            source = str(model_directory(storage, named))
         return {"spec": job.spec, "source": source, "destination": str(start_path(storage, job.id))}
 
     def _plan(self, job: Job, spec: JobSpec, key: str, matrix: dict[str, Any], slots: int, notes: list[str]) -> None:

@@ -1,12 +1,11 @@
-"""What a driver reports, written to the record: figures, workers, state, result and model. And failures."""
+"""What a driver reports, written to the record: figures, workers, state, result and model."""
 
 from pathlib import Path
 from typing import Any
 
-from service.logs import Log
 from service.paths import model_directory
-from service.store import jobs, metrics, models
-from service.store.database import Database, Transaction
+from service.store import jobs, metrics, models, tracking
+from service.store.database import Transaction
 from service.store.jobs import Job
 
 PROGRESS = ("epoch", "loss", "validation_loss", "validation_accuracy", "validation_r2")
@@ -18,15 +17,19 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     if job is None or job.attempt != attempt or job.status not in {"starting", "running"}:
         return "superseded"
     epochs = report.get("epochs", [])
+    state = report["state"]
+    begins = job.status == "starting" and state in {"running", "succeeded"}
+    if begins and job.numerics not in (None, report["numerics"]):
+        metrics.cut(connection, job_id, 0)  # what earlier attempts recorded are other bits
+        tracking.change(connection, job_id, last_epoch=0)
     if epochs:
         metrics.append(connection, job_id, columns(epochs))
     changes: dict[str, Any] = {"workers": report["workers"]} if "workers" in report else {}
-    if "numerics" in report and job.numerics is None:
+    if begins and job.numerics is None:
         changes["numerics"] = report["numerics"]
     if epochs:
         changes["progress"] = progress(job, epochs)
-    state = report["state"]
-    if job.status == "starting" and state in {"running", "succeeded"}:
+    if begins:
         jobs.move(connection, job, "running", **changes)
         job = jobs.required(connection, job_id)
     if state in {"succeeded", "failed"}:
@@ -41,19 +44,6 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     reason = report.get("reason") or report.get("error", {}).get("message") or state
     jobs.end_attempt(connection, job_id, attempt, reason)
     return str(state)
-
-
-def fail(database: Database, log: Log, job: Job, error: dict[str, Any]) -> None:
-    """End a job with `error`, unless its state has changed meanwhile, and say so."""
-    with database.write() as connection:
-        failed = jobs.fail(connection, job, error)
-    if failed:
-        log.warning("job_failed", job_id=job.id, reason=error["message"])
-
-
-def internal(message: str, error: Exception) -> dict[str, Any]:
-    """An error of ours, as a job shows it."""
-    return {"code": "internal", "message": f"{message}: {type(error).__name__}: {error}"}
 
 
 def columns(epochs: list[dict[str, Any]]) -> metrics.Columns:
@@ -77,6 +67,7 @@ def _end(connection: Transaction, job: Job, report: dict[str, Any], changes: dic
         jobs.fail(connection, job, report["error"], **changes)
         return
     result = report["result"]
+    metrics.cut(connection, job.id, result["epochs"])  # with max_runtime, an earlier attempt may have come further
     moved = jobs.move(connection, job, "succeeded", result=result, **changes)
     name = job.spec["tracking"]["registered_model"]
     if moved and name is not None:

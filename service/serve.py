@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import platform
 import socket
 import sys
 import time
@@ -37,12 +38,25 @@ def serve(settings: Settings) -> int:
     try:
         with signals.caught(), _only_one(settings) as lock:
             _check_ports(settings)
+            _check_numerics(settings)
             _migrate(settings)
             _run(settings, signals, lock)
     except SettingsError as error:
         sys.stderr.write(f"gradsum serve: {error}\n")
         return 1
     return 0
+
+
+def _check_numerics(settings: Settings) -> None:
+    if settings.numerics != "portable":
+        return
+    if settings.ray_address:
+        raise SettingsError(
+            "GRADSUM_NUMERICS=portable is for the cluster that Gradsum starts; GRADSUM_RAY_ADDRESS names another one: "
+            "set OPENBLAS_CORETYPE and NPY_ENABLE_CPU_FEATURES on its nodes (service/numerics.py)."
+        )
+    if platform.machine() != "x86_64":
+        raise SettingsError(f"GRADSUM_NUMERICS=portable is for x86-64 processors; this one is {platform.machine()}.")
 
 
 def _run(settings: Settings, signals: Signals, lock: TextIO) -> None:
@@ -72,7 +86,7 @@ def programs(settings: Settings, head: RayHead | None) -> list[Program]:
     ray_environment = {**name, **(head.environment if head else {})}
     started: list[Program] = [_own("api", common)]
     if head is not None:
-        started.append(_with_logs(head.program, ONE_THREAD))
+        started.append(_with_logs(head.program, {}))
     started += [_own("dispatcher", common | ray_environment), _own("tracker", common | CLIENT_ENVIRONMENT, REPORTING)]
     if local_mlflow:
         server = mlflow_server(settings.data_dir, settings.mlflow_port, settings.mlflow_public_url)

@@ -59,13 +59,17 @@ class StrictRoute(APIRoute):
                 raise NotFoundError("Nothing has such an id or name.")
             _check_accept(strict, media_type)
             _check_query(strict, self.dependant)
-            if self.body_field is not None:
+            if self.body_field is not None and (self.body_field.field_info.is_required() or _has_body(strict)):
                 is_form = isinstance(self.body_field.field_info, Form)
                 _check_content_type(strict, FORM if is_form else JSON)
                 await (strict.form() if is_form else strict.json())
             return await handle(strict)
 
         return handle_strictly
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 def _check_accept(request: Request, media_type: str) -> None:

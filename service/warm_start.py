@@ -1,6 +1,7 @@
-"""Which job a warm start names, and whether its weights fit, as far as that is known when a job is submitted."""
+"""Which job a warm start names."""
 
 import re
+import unicodedata
 
 from service.errors import UnprocessableError
 from service.store import jobs, models
@@ -23,9 +24,9 @@ def source_job(connection: Transaction, project: str, reference: str) -> Job:
 
 
 def _job_id(connection: Transaction, project: str, reference: str) -> str:
-    if reference.startswith("job_"):
+    named = MODEL.fullmatch(unicodedata.normalize("NFC", reference.strip()))
+    if named is None and reference.startswith("job_"):
         return reference
-    named = MODEL.fullmatch(reference)
     if named is None:
         only_scheduled = reference in {"champion", "last_success"}
         hint = "That is for schedules; here, name" if only_scheduled else "Name"

@@ -22,9 +22,10 @@ from workers.files import publish_directory
 from workers.gradients import Combine, combine
 from workers.initialization import drawn_parameters, saved_parameters
 from workers.model import save
+from workers.numerics import FingerprintMismatchError, mismatch
 from workers.preprocessing import from_json
 from workers.problem import Order, Problem, problem_of
-from workers.team import FingerprintMismatchError, Team, accepted
+from workers.team import Team
 from workers.training import Callbacks, Figures, Trained, train
 
 LARGEST_ANSWER = 20_000
@@ -43,6 +44,7 @@ class Attempt:
         self.number = number
         self._order = order
         self._combine = combine_parts
+        self._numerics = numerics.fingerprint()
         self._epochs: list[Figures] = []  # those that the record may not have yet
         self._team: Team | None = None
         self._cancelled = False
@@ -62,7 +64,8 @@ class Attempt:
         if len(self._epochs) > LARGEST_ANSWER:
             outcome = {"state": "running"}
         workers = self._team.members() if self._team is not None else []
-        return {"job": self.job_id, "attempt": self.number, "workers": workers, "epochs": epochs, **outcome}
+        known = {"job": self.job_id, "attempt": self.number, "numerics": self._numerics}
+        return {**known, "workers": workers, "epochs": epochs, **outcome}
 
     def cancel(self) -> None:
         """Stop after the current epoch and wait for it."""
@@ -83,7 +86,8 @@ class Attempt:
             self._outcome = {"state": "refused", "reason": error.message}
         except GradsumError as error:
             found: dict[str, Any] = {"code": error.code, "message": error.message}
-            found |= {"epoch": error.epoch} if isinstance(error, Diverged) else {}
+            if isinstance(error, Diverged):
+                found |= {"epoch": error.epoch, "left_weights": error.parameters is not None}
             self._outcome = {"state": "failed", "error": found}
         except Exception as error:
             logging.getLogger(__name__).exception("attempt failed")
@@ -97,13 +101,14 @@ class Attempt:
         try:
             first, last = problem.matrix.training_rows, problem.matrix.training_rows + problem.matrix.validation_rows
             validation = Evaluation(problem, first, last, "validation")
-            self._outcome = {"state": "running", "numerics": numerics.fingerprint()}
+            self._outcome = {"state": "running"}
             callbacks = Callbacks(team.sum_of_shard_gradients, validation.scores, self._on_epoch)
             trained = train(problem, self._initial_parameters(problem), callbacks)
             others += team.other_numerics
             return self._result(problem, trained, validation) | {"numerics": numerics.with_others(others)}
         except Diverged as error:
-            self._publish(problem, error.parameters)
+            if error.parameters is not None:
+                self._publish(problem, error.parameters)
             raise
         finally:
             team.dismiss()
@@ -113,7 +118,9 @@ class Attempt:
         order, ours = self._order, numerics.fingerprint()
         if order.numerics is None or order.numerics == ours:
             return []
-        return accepted(order.numerics, "an earlier attempt", ours, accept=order.accept_other_numerics)
+        if not order.accept_other_numerics:
+            raise FingerprintMismatchError(mismatch("the driver", ours, order.numerics))
+        return [order.numerics]
 
     def _initial_parameters(self, problem: Problem) -> Array:
         if self._order.initial_parameters is not None:
@@ -156,8 +163,8 @@ class Driver:
         self._attempt: Attempt | None = None
 
     def describe(self) -> dict[str, Any]:
-        """Where this driver runs."""
-        return {"node": platform.node(), "pid": os.getpid()}
+        """Where this driver runs, and what its bits depend on."""
+        return {"node": platform.node(), "pid": os.getpid(), "numerics": numerics.fingerprint()}
 
     def start(self, job_id: str, attempt: int, order: Order) -> bool:
         """Begin an attempt; False where this driver has one already."""

@@ -57,7 +57,7 @@ class ModelInputError(GradsumError):
 
 
 class Diverged(GradsumError):  # noqa: N818 - the field's word for it
-    """Training left the finite numbers in `epoch`; `parameters` (flat) are the last ones whose loss was finite."""
+    """Training left the finite numbers in `epoch`; `parameters` (flat) had the last finite loss, or None."""
 
     code = "diverged"
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+from workers.errors import GradsumError
+
 VERSION = 1
 """The arithmetic of docs/MATH.md: raised by every change that moves a bit of a result."""
 
@@ -33,6 +35,24 @@ def with_others(others: list[dict[str, Any]]) -> dict[str, Any]:
     found = fingerprint()
     distinct = [other for place, other in enumerate(others) if other not in others[:place]]
     return {**found, "accepted_others": distinct} if distinct else found
+
+
+class FingerprintMismatchError(GradsumError):
+    """A process would compute other bits than the others, or than earlier attempts."""
+
+    code = "fingerprint_mismatch"
+
+
+def mismatch(who: str, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """Why `who`, with the numerics `theirs`, can't take part in what is computed with `ours`, and the way out."""
+    return (
+        f"{who[0].upper()}{who[1:]} computes with {_spelled(theirs)}, not with {_spelled(ours)}, and would give "
+        f"other bits. Give all nodes the same image and kind of processor, or resume with accept_other_numerics."
+    )
+
+
+def _spelled(fingerprint: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in fingerprint.items())
 
 
 def _simd_level() -> str:

@@ -104,8 +104,9 @@ def check_same(
 def _differences(what: str, theirs: Sequence[Any], mine: Sequence[Any]) -> Iterable[str]:
     if list(theirs) == list(mine):
         return
-    extra = [value for value in theirs if value not in mine]
-    new = [value for value in mine if value not in theirs]
+    known, known_to_the_model = frozenset(mine), frozenset(theirs)
+    extra = [value for value in theirs if value not in known]
+    new = [value for value in mine if value not in known_to_the_model]
     parts = [f"only the model has {_listed(extra)}"] if extra else []
     parts += [f"only the job has {_listed(new)}"] if new else []
     yield f"{what} differ: {', '.join(parts) or 'they are in another order'}"

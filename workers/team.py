@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from workers import numerics
 from workers.batches import Batch, Step
-from workers.errors import GradsumError
 from workers.gradients import Combine, ShardGradients, Share, combine
+from workers.numerics import FingerprintMismatchError, mismatch
 from workers.problem import Order, Problem
 from workers.shards import Node, assign
 from workers.training import Sum
@@ -23,12 +23,6 @@ STEP_SECONDS = 120.0
 
 ACTOR_OPTIONS = {"num_cpus": 0, "resources": {"gradsum": 1e-4}}
 """Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
-
-
-class FingerprintMismatchError(GradsumError):
-    """A process would compute other bits than the others, or than earlier attempts."""
-
-    code = "fingerprint_mismatch"
 
 
 @dataclass
@@ -56,21 +50,6 @@ class Remote:
     local: ShardGradients | None = None
 
 
-def accepted(theirs: dict[str, Any], who: str, ours: dict[str, Any], *, accept: bool) -> list[dict[str, Any]]:
-    """What the result has to tell of a process with other numerics; FingerprintMismatchError unless that is wanted."""
-    if not accept:
-        raise FingerprintMismatchError(
-            f"{who[0].upper()}{who[1:]} computes with {_spelled(theirs)}, the driver with {_spelled(ours)}: "
-            f"together they would give other bits. Give all nodes the same image and kind of processor, or resume the "
-            f"job with accept_other_numerics."
-        )
-    return [theirs]
-
-
-def _spelled(fingerprint: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in fingerprint.items())
-
-
 class Team:
     """Computes the sum of the shard gradients, this process and the remote workers side by side."""
 
@@ -85,7 +64,12 @@ class Team:
         actors = [actor_class.remote(order, shards.start, shards.stop) for shards in others]
         self._local = ShardGradients(problem, own)
         self._driver = Member(platform.node(), os.getpid(), own)
-        self._remotes = [self._join(actor, shards) for actor, shards in zip(actors, others, strict=True)]
+        try:
+            self._remotes = [self._join(actor, shards) for actor, shards in zip(actors, others, strict=True)]
+        except BaseException:
+            for actor in actors:
+                ray.kill(actor)
+            raise
 
     def sum_of_shard_gradients(self, parameters: NDArray[Any], step: Step) -> Sum:
         """The average loss over the rows of a step, and its gradient."""
@@ -115,8 +99,10 @@ class Team:
         description = ray.get(actor.describe.remote(), timeout=START_SECONDS)
         ours = numerics.fingerprint()
         if description["numerics"] != ours:
-            who = f"worker {description['pid']} on {description['node']}"
-            self.other_numerics += accepted(description["numerics"], who, ours, accept=self._accepts_other_numerics)
+            if not self._accepts_other_numerics:
+                who = f"worker {description['pid']} on {description['node']}"
+                raise FingerprintMismatchError(mismatch(who, description["numerics"], ours))
+            self.other_numerics.append(description["numerics"])
         return Remote(actor, Member(description["node"], description["pid"], shards))
 
     def _ask(self, parameters: NDArray[Any], step: Step) -> list[Any]:

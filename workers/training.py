@@ -46,8 +46,8 @@ class State(NamedTuple):
     parameters: Array
     optimizer_state: dict[str, Any]
     best: Best
-    good: Array
-    """The newest parameters whose loss was finite."""
+    good: Array | None
+    """The newest parameters whose loss was finite, if any was."""
     seconds: float
     """What training took so far."""
 
@@ -57,7 +57,7 @@ class Trained(NamedTuple):
 
     parameters: Array
     epochs: int
-    best_epoch: int
+    best_epoch: int | None
     stopped_by: str
     loss: float
 
@@ -71,13 +71,14 @@ def train(
     the means over its steps, weighted by their rows), `validation_*` and the weight norms to those that left it.
     """
     options, method = problem.spec.training, optimizer(problem.optimizer)
-    state, reason = State(0, initial, method.init(initial), Best(), initial, 0.0), None
+    state, reason = State(0, initial, method.init(initial), Best(), None, 0.0), None
     while reason is None and state.epoch < problem.epochs:
         started, entered = clock(), state.parameters
         state, figures = next_epoch(problem, method, state, callbacks.sum_of_shard_gradients)
         solution = method.solution(state.parameters, state.optimizer_state)
+        accepted = method.accepted(entered, state.optimizer_state)
         reason = stop_reason(
-            loss=figures["loss"] if method.accepted(entered, state.optimizer_state) else None,
+            loss=figures["loss"] if accepted else None,
             target_loss=options.target_loss,
             exhausted=method.finished(state.optimizer_state),
             seconds=state.seconds + clock() - started,
@@ -87,7 +88,9 @@ def train(
         if is_last or state.epoch % options.validate_every_epochs == 0:
             figures |= callbacks.validate(solution)
         seconds = clock() - started
-        state = judge(problem, state, figures, solution, seconds)
+        state = state._replace(seconds=state.seconds + seconds)
+        if accepted:  # else the solution is that of the epoch before, and was judged there
+            state = judge(problem, state, figures, solution)
         callbacks.on_epoch({**figures, "seconds": seconds})
         if not is_last and has_stalled(state.best, problem.early_stopping):
             reason = "early_stopping"
@@ -97,7 +100,7 @@ def train(
     loss = callbacks.sum_of_shard_gradients(kept, NO_TRAINING).loss
     if not math.isfinite(loss):
         raise diverged("loss", state.epoch, problem.learning_rate, state.good)
-    return Trained(kept, state.epoch, state.best.epoch, reason or "epochs", loss)
+    return Trained(kept, state.epoch, state.best.epoch or None, reason or "epochs", loss)
 
 
 def next_epoch(
@@ -130,9 +133,8 @@ def next_epoch(
     return state, figures | weight_norms
 
 
-def judge(problem: Problem, state: State, figures: Figures, solution: Array, seconds: float) -> State:
+def judge(problem: Problem, state: State, figures: Figures, solution: Array) -> State:
     """The state with what is known of the best epoch, after one whose figures these are."""
-    state = state._replace(seconds=state.seconds + seconds)
     name, early_stopping = "validation_loss" if problem.matrix.validation_rows else "loss", problem.early_stopping
     if name not in figures:  # not an epoch that is validated
         return state
@@ -140,11 +142,12 @@ def judge(problem: Problem, state: State, figures: Figures, solution: Array, sec
     return state._replace(best=judged(state.best, figures[name], state.epoch, keeps, minimum))
 
 
-def diverged(what: str, epoch: int, rate: float, good: Array) -> Diverged:
-    """The error, with what to try and the last good parameters."""
+def diverged(what: str, epoch: int, rate: float, good: Array | None) -> Diverged:
+    """The error, with what to try and the last good parameters, if there were any."""
+    kept = "" if good is None else " The last good weights are kept."
     return Diverged(
         f"The {what} stopped being finite in epoch {epoch}. Try a smaller training.learning_rate (it is {rate:g}), "
-        f"training.clip_gradient_norm, or preprocessing.standardize. The last good weights are kept.",
+        f"training.clip_gradient_norm, or preprocessing.standardize.{kept}",
         epoch=epoch,
         parameters=good,
     )

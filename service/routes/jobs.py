@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Header, Query
 from fastapi.responses import FileResponse, JSONResponse
 
+from service.decisions import waits_for_numerics
 from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, UnprocessableError
 from service.jobs import FINAL, can_cancel
 from service.paths import job_directory, model_directory
@@ -101,20 +102,23 @@ def cancel_job(context: InContext, job_id: str) -> JSONResponse:
 
 
 @router.post("/{job_id}/resume", responses={200: {"model": JobDocument}})
-def resume_job(context: InContext, job_id: str, body: ResumeBody) -> JSONResponse:
+def resume_job(context: InContext, job_id: str, body: ResumeBody = None) -> JSONResponse:
     """Let a job go on that waits because the processes at hand would compute other bits than it began with."""
-    request = read(ResumeRequest, body)
-    with context.database.write() as connection:
-        job = _required(connection, job_id)
-        if not waits_for_numerics(job):
-            raise _not_now(job, "resumed")
-        if not request.accept_other_numerics:
-            message = (
-                f"Job {job_id} goes on by itself as soon as processes with its own numerics are there. "
-                f"To go on with others, whose bits may differ, set accept_other_numerics to true."
-            )
-            raise ConflictError(message, code="fingerprint_mismatch", field="accept_other_numerics")
-        jobs.change(connection, job, accept_other_numerics=True, warnings=[*job.warnings, OTHER_NUMERICS])
+    request = read(ResumeRequest, {} if body is None else body)
+    changed = False
+    while not changed:  # the dispatcher may move it in between
+        with context.database.write() as connection:
+            job = _required(connection, job_id)
+            if not waits_for_numerics(job):
+                raise _not_now(job, "resumed")
+            if not request.accept_other_numerics:
+                message = (
+                    f"Job {job_id} goes on by itself as soon as processes with its own numerics are there. "
+                    f"To go on with others, whose bits may differ, set accept_other_numerics to true."
+                )
+                raise ConflictError(message, code="fingerprint_mismatch", field="accept_other_numerics")
+            warnings = [*job.warnings, OTHER_NUMERICS]
+            changed = jobs.change(connection, job, accept_other_numerics=True, warnings=warnings)
     return JSONResponse(_view(context, job))
 
 
@@ -156,7 +160,7 @@ def download_weights(context: InContext, job_id: str) -> Npz:
     with context.database.read() as connection:
         job = _required(connection, job_id)
     if not job.has_weights:
-        message = f"Job {job.id} is {job.status}; there are weights once it has succeeded."
+        message = f"Job {job.id} is {job.status} and has left no weights; there are some once it has succeeded."
         raise ConflictError(message, code="job_not_succeeded")
     file = model_directory(context.settings.storage, job) / "weights.npz"
     if not file.is_file():
@@ -206,15 +210,6 @@ def _required(connection: Transaction, job_id: str) -> Job:
     if job is None or job.project != PROJECT:
         raise NotFoundError(f"There is no job '{job_id}'.")
     return job
-
-
-def waits_for_numerics(job: Job) -> bool:
-    """Whether the job waits because of its numerics alone."""
-    return (
-        job.status == "starting"
-        and not job.accept_other_numerics
-        and (job.status_reason or {}).get("code") == "fingerprint_mismatch"
-    )
 
 
 def _not_now(job: Job, done: str) -> ConflictError:

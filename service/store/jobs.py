@@ -52,7 +52,7 @@ class Job:
     @property
     def has_weights(self) -> bool:
         """Whether it left weights: trained ones, or the last good ones before it diverged."""
-        return self.status == "succeeded" or (self.status == "failed" and (self.error or {}).get("code") == "diverged")
+        return self.status == "succeeded" or (self.error or {}).get("left_weights") is True
 
 
 def add(
@@ -207,7 +207,8 @@ def lost_drivers(connection: Connection, job_id: str) -> int:
 
 def is_needed(connection: Connection, job_id: str) -> bool:
     """Whether a job that is not final starts from the weights of this one."""
-    return any(job.spec["warm_start"] == job_id for job in unfinished(connection))
+    query = select(jobs.c.id).where(jobs.c.status.not_in(FINAL), jobs.c.spec["warm_start"].as_string() == job_id)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def history(connection: Connection, job_id: str) -> list[dict[str, Any]]:

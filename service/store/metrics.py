@@ -39,9 +39,21 @@ def append(connection: Connection, job_id: str, columns: Columns) -> None:
             first_epoch=fresh["epoch"][0],
             last_epoch=fresh["epoch"][-1],
             recorded_at=now(),
-            columns=zlib.compress(json.dumps(fresh, allow_nan=False).encode()),
+            columns=_packed(fresh),
         )
     )
+
+
+def cut(connection: Connection, job_id: str, last: int) -> None:
+    """Forget the epochs behind `last`: an earlier attempt came further, or computed with other numerics."""
+    for chunk in list(chunks(connection, job_id, last)):
+        row = (metric_chunks.c.job_id == job_id) & (metric_chunks.c.first_epoch == chunk.first_epoch)
+        kept = {name: values[: max(last + 1 - chunk.first_epoch, 0)] for name, values in chunk.columns.items()}
+        if kept["epoch"]:
+            changes = {"last_epoch": last, "columns": _packed(kept)}
+            connection.execute(metric_chunks.update().where(row).values(changes))
+        else:
+            connection.execute(metric_chunks.delete().where(row))
 
 
 def last_epoch(connection: Connection, job_id: str) -> int:
@@ -75,3 +87,7 @@ def rows(connection: Connection, job_id: str, after_epoch: int, limit: int) -> t
         if len(found) > limit:
             return found[:limit], True
     return found, False
+
+
+def _packed(columns: Columns) -> bytes:
+    return zlib.compress(json.dumps(columns, allow_nan=False).encode())

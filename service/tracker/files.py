@@ -40,7 +40,7 @@ def epoch_of_weights(job: Job) -> int:
     """The epoch that the kept weights left: the best one under early stopping, else the last."""
     result = job.result or {}
     stops_early = job.spec["training"].get("early_stopping") not in (None, "auto")
-    return int(result["best_epoch"] if stops_early else result["epochs"])
+    return int((stops_early and result["best_epoch"]) or result["epochs"])
 
 
 def _names(database: Database, job_id: str) -> list[str]:

@@ -248,6 +248,40 @@ def test_a_final_job_can_be_deleted_with_its_files_and_not_before(api: Api) -> N
 
 
 @pytest.mark.usefixtures("flowers")
+def test_a_job_that_waits_for_its_numerics_is_resumed_only_where_that_is_accepted(api: Api) -> None:
+    job_id = submitted(api, {"dataset": "flowers", "target": "kind"})["id"]
+    refused = api.http.post(f"/v1/jobs/{job_id}/resume")
+    assert refused.status_code == 409
+    assert "resume" not in refused.json()["detail"].partition("Allowed")[2]
+    move(api, job_id, "starting", status_reason={"code": "fingerprint_mismatch", "message": "…"}, attempt=1)
+    waiting = api.http.post(f"/v1/jobs/{job_id}/resume", json={"accept_other_numerics": False})
+    assert (waiting.status_code, waiting.json()["type"]) == (409, "/problems/fingerprint_mismatch")
+    assert api.http.post(f"/v1/jobs/{job_id}/resume", json={"accept": True}).status_code == 422
+    resumed = api.http.post(f"/v1/jobs/{job_id}/resume", json={"accept_other_numerics": True})
+    assert resumed.status_code == 200
+    assert "accept_other_numerics" in resumed.json()["warnings"][-1]
+    with api.database.read() as connection:
+        assert jobs.required(connection, job_id).accept_other_numerics
+    assert api.http.post(f"/v1/jobs/{job_id}/resume").status_code == 409
+    assert api.http.post(f"/v1/jobs/{job_id}/cancel").json()["status"] == "cancelling"
+
+
+@pytest.mark.usefixtures("flowers")
+def test_a_job_that_another_starts_from_stays(api: Api) -> None:
+    source = trained(api, None)
+    api.ready_dataset("garden", "width,colour,kind\n" + "1,red,iris\n2,blue,rose\n" * 9)
+    body = {"dataset": "garden", "target": "kind", "network": {"hidden_layers": [3], "activation": "tanh"}}
+    waiting = submitted(api, {**body, "warm_start": source["id"]})
+    kept = api.http.delete(f"/v1/jobs/{source['id']}")
+    assert (kept.status_code, kept.json()["type"]) == (409, "/problems/job_in_use")
+    move(api, waiting["id"], "cancelling", "cancelled")
+    assert api.http.delete(f"/v1/jobs/{source['id']}").status_code == 200
+    gone = api.http.post("/v1/jobs", json={**body, "warm_start": source["id"]})
+    assert gone.status_code == 422
+    assert gone.json()["errors"][0]["field"] == "warm_start"
+
+
+@pytest.mark.usefixtures("flowers")
 def test_a_running_job_tells_when_it_should_end(api: Api) -> None:
     job_id = submitted(api, {"dataset": "flowers", "target": "kind"})["id"]
     progress = {"epoch": 10, "epochs": 200, "loss": 0.5, "seconds_per_epoch": 1.0}

@@ -55,9 +55,13 @@ def test_a_job_whose_driver_is_gone_gets_another_attempt_until_there_are_no_more
 
 
 def test_a_job_whose_processes_would_compute_other_bits_waits_until_that_is_accepted() -> None:
-    facts = READY._replace(refusal="AVX2 instead of AVX512")
+    facts = READY._replace(refusal="AVX2 instead of AVX512", pausing=True)
     assert step(facts=facts, status="starting", attempt=2) == ("wait", "fingerprint_mismatch")
     assert step(facts=facts, status="starting", attempt=2, accept_other_numerics=True) == ("start", None)
+    facts = facts._replace(pausing=False)
+    assert step(facts=facts, status="starting", attempt=2) == ("start", None)
+    full = facts._replace(free_slots=0)
+    assert step(facts=full, status="starting", attempt=2) == ("wait", "fingerprint_mismatch")
 
 
 def test_a_job_with_a_driver_is_left_alone_unless_it_is_cancelled() -> None:

@@ -159,6 +159,31 @@ def test_figures_come_back_once_however_often_they_are_written(database: Databas
         assert metrics.rows(connection, job.id, 3, 100) == ([{"epoch": 4, "loss": None}], False)
 
 
+@pytest.mark.parametrize("last", [0, 2, 3, 5, 9])
+def test_figures_behind_an_epoch_can_be_forgotten_also_within_a_chunk(database: Database, last: int) -> None:
+    job = add_job(database)
+    with database.write() as connection:
+        metrics.append(connection, job.id, {"epoch": [1, 2, 3], "loss": [3.0, 2.0, 1.0]})
+        metrics.append(connection, job.id, {"epoch": [4, 5, 6], "loss": [0.5, 0.4, 0.3]})
+        before, _ = metrics.rows(connection, job.id, 0, 100)
+        metrics.cut(connection, job.id, last)
+        assert metrics.rows(connection, job.id, 0, 100) == (before[:last], False)
+        assert metrics.last_epoch(connection, job.id) == min(last, 6)
+        metrics.append(connection, job.id, {"epoch": list(range(1, 8)), "loss": [1.0] * 7})
+        assert metrics.last_epoch(connection, job.id) == 7
+
+
+def test_a_job_that_another_starts_from_is_needed_until_that_one_is_final(database: Database) -> None:
+    source = add_job(database)
+    other = add_job(database, warm_start=source.id)
+    with database.write() as connection:
+        assert jobs.is_needed(connection, source.id)
+        assert not jobs.is_needed(connection, other.id)
+        jobs.move(connection, other, "cancelling")
+        jobs.move(connection, jobs.required(connection, other.id), "cancelled")
+        assert not jobs.is_needed(connection, source.id)
+
+
 def test_the_first_version_of_a_name_is_its_champion(database: Database) -> None:
     with database.write() as connection:
         for _ in range(2):
