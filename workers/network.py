@@ -121,19 +121,10 @@ class Workspace:
         )
 
 
-def outputs(network: Network, parameters: Array, X: Array, workspace: Workspace) -> Array:
-    """The outputs (rows, n_outputs) for a block of rows X (rows, n_inputs). They last until its next use."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        buffers = workspace.buffers(len(X))
-        z = _forward(network, workspace.layers(parameters), X, buffers)
-        ACTIVATIONS[network.output_activation].apply(z, buffers.scratch[-1])
-        return z
-
-
 def outputs_and_error(
     network: Network, parameters: Array, X: Array, T: Array, row_weights: Array | None, workspace: Workspace
 ) -> tuple[Array, float]:
-    """The outputs of a block, as from `outputs`, and Σ_i w_i E_i over its rows (targets T (rows, n_outputs))."""
+    """The outputs (rows, n_outputs) for a block of rows X with targets T, and its Σ_i w_i E_i. They last until the next."""
     with np.errstate(over="ignore", invalid="ignore"):
         buffers = workspace.buffers(len(X))
         z = _forward(network, workspace.layers(parameters), X, buffers)

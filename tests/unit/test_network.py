@@ -13,7 +13,6 @@ from workers.network import (
     block_rows,
     layer_views,
     n_parameters,
-    outputs,
     outputs_and_error,
     shard_share,
 )
@@ -74,7 +73,8 @@ def test_the_outputs_are_those_of_a_layer_by_layer_calculation(dtype: type) -> N
     for place, (weights, biases) in enumerate(layer_views(network, parameters.astype(np.float64))):
         z = a @ weights.T + biases
         a = np.tanh(z) if place < 2 else np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    found = outputs(network, parameters, X, Workspace(network, dtype, 16))
+    T = np.zeros((7, 2), dtype)
+    found, _ = outputs_and_error(network, parameters, X, T, None, Workspace(network, dtype, 16))
     assert found.dtype == dtype
     np.testing.assert_allclose(found, a, rtol=1e-5 if dtype is np.float32 else 1e-13)
 
@@ -105,13 +105,11 @@ def test_a_used_workspace_gives_the_same_bits_as_a_new_one() -> None:
     assert (loss, gradient.tobytes()) == (again, same.tobytes())
 
 
-def test_outputs_and_error_agree_with_outputs_and_with_the_loss_of_training() -> None:
+def test_the_error_is_that_of_training() -> None:
     random = np.random.default_rng(6)
     parameters, X, T = random.normal(0, 1, n_parameters(NETWORK)), random.normal(0, 1, (6, 3)), np.ones((6, 2))
     workspace, w = Workspace(NETWORK, np.float64, 6), random.uniform(0, 1, 6)
-    expected = outputs(NETWORK, parameters, X, workspace).copy()
-    found, error = outputs_and_error(NETWORK, parameters, X, T, w, workspace)
-    np.testing.assert_array_equal(found, expected)
+    _, error = outputs_and_error(NETWORK, parameters, X, T, w, workspace)
     assert error == shard_share(NETWORK, parameters, X, T, w, 1.0, workspace)[0]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workers.network import Network, Workspace, layer_views, n_parameters, outputs, shard_share
+from workers.network import Network, Workspace, layer_views, n_parameters, outputs_and_error, shard_share
 from workers.optimizers import gradient_descent
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ def worked_example() -> tuple[Network, Floats, Floats, Floats]:
 def test_the_worked_example_gives_the_figures_of_the_source() -> None:
     network, parameters, X, T = worked_example()
     workspace = Workspace(network, np.float64, 1)
-    assert outputs(network, parameters, X, workspace)[0, 0] == pytest.approx(0.79, abs=1e-14)
+    assert outputs_and_error(network, parameters, X, T, None, workspace)[0][0, 0] == pytest.approx(0.79, abs=1e-14)
     loss, gradient = shard_share(network, parameters, X, T, None, 1, workspace)
     assert loss == pytest.approx(0.5 * 0.21**2, abs=1e-14)
     assert layer_views(network, gradient)[1][0][0, 0] == pytest.approx(-0.03205188, abs=1e-14)
