@@ -124,7 +124,7 @@ class Workspace:
 def outputs_and_error(
     network: Network, parameters: Array, X: Array, T: Array, row_weights: Array | None, workspace: Workspace
 ) -> tuple[Array, float]:
-    """The outputs (rows, n_outputs) for a block of rows X with targets T, and its Σ_i w_i E_i. They last until the next."""
+    """The outputs (rows, n_outputs) of a block with targets T, and its Σ_i w_i E_i. They last until the next block."""
     with np.errstate(over="ignore", invalid="ignore"):
         buffers = workspace.buffers(len(X))
         z = _forward(network, workspace.layers(parameters), X, buffers)
