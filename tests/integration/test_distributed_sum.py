@@ -52,13 +52,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DatasetFact
     return directory, DatasetFacts("ds_1", "digits", read["rows"], read["columns"])
 
 
-def order_for(dataset: tuple[Path, DatasetFacts], output: Path, workers: int, **training: Any) -> Order:
+def order_for(
+    dataset: tuple[Path, DatasetFacts], output: Path, workers: int, dropout: float = 0.0, **training: Any
+) -> Order:
     """An order to train digits as the source does, with `workers` workers."""
     body = {
         "dataset": "digits",
         "target": "digit",
         "preset": "textbook",
         "preprocessing": {"standardize": True},
+        "network": {"dropout": dropout},
         "training": {"epochs": 20, "learning_rate": 3.0, **training},
     }
     spec = resolve(parse(body), dataset[1], LIMITS).spec
@@ -113,6 +116,22 @@ def test_one_two_and_three_workers_end_in_the_same_bits(dataset: tuple[Path, Dat
         for report in reports
     ]
     assert without_time[0] == without_time[1] == without_time[2]
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"epochs": 3, "batch_size": 300, "dropout": 0.3, "optimizer": "adam", "learning_rate": 0.01},
+        {"optimizer": "lbfgs", "learning_rate": 1.0, "early_stopping": {"patience": 3}},
+    ],
+    ids=["batches, dropout and adam", "lbfgs and early stopping"],
+)
+def test_one_two_and_three_workers_end_in_the_same_bits_with_other_options(
+    dataset: tuple[Path, DatasetFacts], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    reports = [run(Driver, order_for(dataset, tmp_path / str(workers), workers, **options)) for workers in (1, 2, 3)]
+    assert len({report["result"]["weights_sha256"] for report in reports}) == 1, reports
 
 
 @pytest.mark.usefixtures("cluster")
