@@ -81,7 +81,8 @@ def _place(job: Job, facts: Facts) -> Decision:
     if facts.slots is None:
         return Decision("wait", "waiting_for_workers", "The Ray cluster is not up yet.")
     if needed > facts.slots:
-        return Decision("wait", "waiting_for_workers", f"It needs {needed} workers; the cluster has {facts.slots}.")
+        message = f"It needs {needed} workers; the cluster has {facts.slots}. Ask for fewer, or add nodes."
+        return Decision("wait", "waiting_for_workers", message)
     if needed > facts.free_slots:
         free = f"{facts.free_slots} of {facts.slots}"
         return Decision("wait", "waiting_for_workers", f"It needs {needed} workers; {free} are free.")

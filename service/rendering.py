@@ -133,7 +133,9 @@ def show_result(console: Console, job: Answer) -> None:
         show_pairs(console, f"{name} {job['status']}", [])
         return
     result, mlflow = job["result"], job["mlflow"]
-    rows: list[Row] = [("epochs", f"{result['epochs']} ({result['stopped_by']})"), *figures(result)]
+    best = result.get("best_epoch")
+    epochs = f"{result['epochs']} ({result['stopped_by']})" + (f", the best is {best}" if best else "")
+    rows: list[Row] = [("job", job["id"]), ("epochs", epochs), *figures(result)]
     rows.append(("weights_sha256", result["weights_sha256"]))
     if mlflow["status"] == "current":
         rows.append(("MLflow run", mlflow["run_url"] or mlflow["run_id"]))

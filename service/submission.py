@@ -115,9 +115,10 @@ def _check_start(submission: Submission, settings: Settings) -> None:
     """Refuse a start that can't fit; what depends on the training rows is seen when the matrix is there."""
     spec = submission.spec
     inputs = None if _has_categories(submission) else list(spec.features)
-    if spec.initial_parameters is not None and inputs is not None:
-        sizes = layer_sizes(spec, len(inputs), _n_outputs(submission))
-        check_shapes(spec.initial_parameters, sizes, bias=spec.network.bias)
+    if spec.initial_parameters is not None:
+        _, *sizes = layer_sizes(spec, 0, _n_outputs(submission))
+        n_inputs = None if inputs is None else len(inputs)
+        check_shapes(spec.initial_parameters, [n_inputs, *sizes], bias=spec.network.bias)
     if submission.source is not None:
         trained = read_description(model_directory(settings.storage, submission.source))
         check_same(trained, spec, inputs, spec.targets, classes(spec, _columns(submission)))

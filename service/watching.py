@@ -135,13 +135,18 @@ def summary(job: Answer) -> str:
         return ""
     parts = [f"{progress['epoch']}/{progress['epochs']}", f"loss {figure(progress['loss'])}"]
     names = {"validation_accuracy": "accuracy", "validation_r2": "R²"}
-    parts += [f"{words} {progress[name]:.3f}" for name, words in names.items() if progress.get(name) is not None]
+    parts += [f"{words} {score(progress[name])}" for name, words in names.items() if progress.get(name) is not None]
     seconds = progress.get("seconds_per_epoch")
     if seconds:
         parts.append(f"{1 / seconds:.3g} epochs/s")
         if job["status"] not in FINAL:
             parts.append(f"{duration(seconds * (progress['epochs'] - progress['epoch']))} left")
     return "  ".join(parts)
+
+
+def score(value: float) -> str:
+    """An accuracy or R² with three places; shorter where it is far below what makes sense."""
+    return f"{value:.3f}" if value > -100 else figure(value)  # noqa: PLR2004 - longer than the others
 
 
 def watch(client: Client, job_id: str, console: Console, check: Callable[[], None] = lambda: None) -> Answer:

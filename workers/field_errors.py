@@ -58,7 +58,8 @@ def _message(field: str, errors: list[dict[str, Any]], names: frozenset[str]) ->
     if "missing" in kinds:
         return "is required"
     if "extra_forbidden" in kinds:
-        nearest = difflib.get_close_matches(field.rpartition(".")[2], names, n=1)
+        name = field.rpartition(".")[2]  # which may be one elsewhere, but not here
+        nearest = difflib.get_close_matches(name, names - {name}, n=1)
         return "is not a known field" + (f" (did you mean '{nearest[0]}'?)" if nearest else "")
     if "string_pattern_mismatch" in kinds:
         return "has characters that a name can't have"

@@ -75,6 +75,8 @@ def make_plan(
         workers = shards
     elif asked == "auto":
         reasons.append(f"{workers} {'worker' if workers == 1 else 'workers'}: {_why(workers, epoch_seconds)}")
+    if workers > slots:
+        reasons.append(f"The cluster runs {slots} workers at once, so the job waits until there are {workers}.")
     memory = (n_training + n_validation) * (n_inputs + n_outputs) * np.dtype(dtype).itemsize + 8 * parameters * workers
     return Plan(workers, shards, rows_a_block, " ".join(reasons), round(epoch_seconds(workers), 6), memory, parameters)
 

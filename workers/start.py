@@ -40,8 +40,8 @@ def write_start(spec: JobSpec, matrix: Mapping[str, Any], source: Path | None, d
     write_atomically(destination, file.getvalue())
 
 
-def check_shapes(given: InitialParameters, sizes: Sequence[int], *, bias: bool) -> None:
-    """SpecError where the weights or biases are not those of a network with these layer sizes."""
+def check_shapes(given: InitialParameters, sizes: Sequence[int | None], *, bias: bool) -> None:
+    """SpecError where the weights or biases are not those of a network with these layer sizes; None where unknown."""
     layers = len(sizes) - 1
     errors = []
     for name, values in (("weights", given.weights), ("biases", given.biases)):
@@ -97,7 +97,9 @@ def check_same(
         *_other("bias", network.get("bias", True), mine.bias),
     ]
     if found:
-        message = f"The job can't start from that model: {'; '.join(found)}."
+        message = (
+            f"The job can't start from that model: {'; '.join(found)}. Give it what the model has, or no warm_start."
+        )
         raise SpecError(message, code="warm_start_mismatch", field="warm_start")
 
 
@@ -122,13 +124,15 @@ def _listed(values: Sequence[Any]) -> str:
     return shown if len(values) <= MOST_NAMED else f"{shown} and {len(values) - MOST_NAMED} more"
 
 
-def _wrong_shapes(given: InitialParameters, sizes: Sequence[int]) -> Iterable[FieldError]:
+def _wrong_shapes(given: InitialParameters, sizes: Sequence[int | None]) -> Iterable[FieldError]:
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
         rows = given.weights[layer]
         widths = {len(row) for row in rows}
-        if len(rows) != n_out or widths != {n_in}:
+        if len(rows) != n_out or (widths != {n_in} if n_in is not None else len(widths) != 1):
             shape = f"({len(rows)}, {'/'.join(str(width) for width in sorted(widths)) or 0})"
-            message = f"weights[{layer}] has shape {shape}; the network needs ({n_out}, {n_in})."
+            message = (
+                f"weights[{layer}] has shape {shape}; the network needs ({n_out}, {n_in or 'one for each input'})."
+            )
             yield FieldError(f"initial_parameters.weights[{layer}]", message)
         if given.biases is not None and len(given.biases[layer]) != n_out:
             message = f"biases[{layer}] has {len(given.biases[layer])} numbers; the network needs {n_out}."

@@ -1,4 +1,4 @@
-"""`gradsum job …`: submit, list, show, watch, cancel, weights."""
+"""`gradsum job …`: submit, list, show, watch, cancel, resume, rm, weights."""
 
 import os
 from collections.abc import Iterator
@@ -42,6 +42,7 @@ def submit(
             return
         job = client.submit_job(body)
     if follow:
+        typer.echo(f"{job['id']} submitted", err=True)
         _follow(asked, str(job["id"]))
         return
     asked.show(job, lambda _job: typer.echo(f"{job['id']} {job['status']}. Watch it: gradsum job watch {job['id']}"))
@@ -117,6 +118,15 @@ def resume(
     with asked.client() as client:
         job = client.resume_job(job_id, accept_other_numerics=accept_other_numerics)
     asked.show(job, lambda found: typer.echo(f"{found['id']} {found['status']}"))
+
+
+@app.command(cls=ServiceCommand)
+def rm(context: typer.Context, job_id: JobId) -> None:
+    """Delete a job that has ended, with its figures and files, unless a model or another job needs it."""
+    asked = session(context)
+    with asked.client() as client:
+        answer = client.delete_job(job_id)
+    asked.show(answer, lambda found: typer.echo(f"{found['id']} deleted"))
 
 
 @app.command(cls=ServiceCommand)
