@@ -4,7 +4,7 @@ import hashlib
 import os
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -39,7 +39,7 @@ def fetch(
             with get(place, rules, resolver, limit_bytes) as chunks:
                 return _save(chunks, limit_bytes, destination)
         case S3Place(bucket, key):
-            with read_object(bucket, key, s3) as chunks:
+            with closing(read_object(bucket, key, s3)) as chunks:
                 return _save(chunks, limit_bytes, destination)
         case FilePlace(path):
             with open_below(path, rules.import_roots) as file:

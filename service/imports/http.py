@@ -35,7 +35,10 @@ def _follow(place: HttpPlace, rules: Rules, resolver: Resolver, opened: ExitStac
         if not response.has_redirect_location:
             return response
         here = f"{place.scheme}://{place.authority}{place.target}"
-        found = parse_uri(urljoin(here, response.headers["Location"]), rules)
+        try:
+            found = parse_uri(urljoin(here, response.headers["Location"]), rules)
+        except ValueError:  # of urljoin
+            raise fetch_failed("it was redirected to what is no address") from None
         if not isinstance(found, HttpPlace):
             raise not_allowed("The URI leads by a redirect to another scheme than https://.")
         place = found
@@ -112,5 +115,5 @@ def _cause(error: httpx2.TransportError) -> str:
         case httpx2.ConnectError():
             return f"its server can't be reached ({error})"
         case httpx2.RemoteProtocolError():
-            return f"the connection was lost before the end ({error})"
+            return f"its server's answer is broken or not whole ({error})"
     return f"the connection was lost ({type(error).__name__})"

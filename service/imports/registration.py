@@ -1,5 +1,6 @@
 """A dataset that is to be fetched: checked as far as it can be without the network, and registered."""
 
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from service import ingest
@@ -29,7 +30,7 @@ def read_import(settings: Settings, request: ImportRequest) -> Import:
     if isinstance(place, FilePlace):
         open_below(place.path, rules.import_roots).close()
     ingest.check_options(request.options)
-    name = last_part(request.uri).partition(".")[0] if request.name is None else request.name
+    name = PurePosixPath(last_part(request.uri)).stem if request.name is None else request.name
     return Import(request.uri, clean_dataset_name(name), request.options, request.tags)
 
 

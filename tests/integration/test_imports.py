@@ -92,6 +92,9 @@ class Web(BaseHTTPRequestHandler):
     def do_circle(self) -> None:
         self.answer(b"", 302, Location="circle")
 
+    def do_lost(self) -> None:
+        self.answer(b"", 302, Location="http://[::1/data.csv")
+
     def do_moved(self) -> None:
         self.answer(b"", 301, Location="data.csv?from=moved")
 
@@ -310,8 +313,9 @@ def test_an_object_of_s3_becomes_a_dataset(service: Service) -> None:
         ("bomb", "compresses the answer (gzip)"),
         ("declared", "10,000,000,000 bytes"),
         ("endless", "more than 100,000 bytes"),
-        ("cut", "lost before the end"),
+        ("cut", "broken or not whole"),
         ("circle", "more than 5 times"),
+        ("lost", "Invalid URL"),
         ("drip", "longer than 2 seconds"),
     ],
 )
