@@ -1,6 +1,7 @@
 """A disposable child process that answers questions over a pipe, each in time; replaced when it dies or hangs."""
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -43,10 +44,10 @@ class Child:
     """Runs `python -m module FD` and keeps it running.
 
     It gets one question at a time, when it has answered the last one: so it is reading whenever we write, and
-    neither side can block the other.
+    neither side can block the other. With `when_asked` only a question, which is Lost, starts it.
     """
 
-    def __init__(self, module: str, log: Log, start_seconds: float = 60.0) -> None:
+    def __init__(self, module: str, log: Log, start_seconds: float = 60.0, *, when_asked: bool = False) -> None:
         self.module = module
         self.ready: Message | None = None
         self.connection: Connection | None = None
@@ -59,12 +60,13 @@ class Child:
         self._answers: deque[tuple[OnAnswer, Message | Lost]] = deque()
         self._number = 0
         self._pause = FIRST_PAUSE_SECONDS
-        self._start_at = 0.0
+        self._start_at = math.inf if when_asked else 0.0
         self._ready_by = 0.0
 
     def ask(self, message: Message, deadline_seconds: float, on_answer: OnAnswer) -> None:
         """Send `message`; `on_answer` is called once, from `pump`, with the answer or with Lost."""
         if self.ready is None:
+            self._start_at = 0.0 if self._start_at == math.inf else self._start_at
             self._answers.append((on_answer, Lost(f"{self.module} is not running", in_hand=False)))
             return
         self._waiting.append(Question(message, deadline_seconds, on_answer))

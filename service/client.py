@@ -57,6 +57,11 @@ class Client:
             patience = timeout(UPLOAD_ANSWER_SECONDS)
             return self._connection.ask("POST", "/v1/datasets", data=fields, files=parts, timeout=patience)
 
+    def import_dataset(self, uri: str, name: str | None = None, options: Mapping[str, Any] | None = None) -> Answer:
+        """Have the service fetch a dataset from `uri` itself."""
+        fields: dict[str, Any] = {"uri": uri, "name": name, "options": dict(options) if options else None}
+        return self._connection.send_json("/v1/datasets", _given(fields))
+
     def datasets(self, **filters: str | int | None) -> Answer:
         """A page of datasets; filters: limit, after, status, name."""
         return self._connection.ask("GET", "/v1/datasets", params=_given(filters))

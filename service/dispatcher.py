@@ -13,6 +13,7 @@ from typing import Any
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
 from service.failures import fail, internal
+from service.imports.fetching import Fetching
 from service.leadership import Leadership
 from service.logs import Log
 from service.paths import start_path
@@ -23,6 +24,7 @@ from service.settings import Settings
 from service.store import components, datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, now
 from service.store.jobs import Job
+from service.sweep import sweep
 from workers.numerics import mismatch
 
 TICK_SECONDS = 0.1
@@ -33,6 +35,7 @@ EAGER_PROGRESS_SECONDS = 0.2
 """While an attempt is young: most jobs are short, and someone may be watching."""
 YOUNG_SECONDS = 3.0
 REPORT_SECONDS = 5.0
+SWEEP_SECONDS = 600.0
 UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
 
@@ -58,7 +61,10 @@ class Dispatcher:
         self._leadership = Leadership(database, owner)
         self._cluster = Child("service.cluster", log)
         self._prepare = Child("service.prepare", log)
+        self._fetch = Child("service.prepare", log, when_asked=True)
         self._preparation = Preparation(database, settings, self._prepare, log)
+        self._fetching = Fetching(database, settings, self._fetch, log)
+        self._sweep_at = 0.0
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()
         self._refusals = Refusals()
@@ -76,13 +82,14 @@ class Dispatcher:
         try:
             while not stopping():
                 self._step_if_the_record_answers()
-                pipes = [child.connection for child in (self._cluster, self._prepare) if child.connection]
+                pipes = [child.connection for child in (self._cluster, self._prepare, self._fetch) if child.connection]
                 wait(pipes, timeout=TICK_SECONDS) if pipes else time.sleep(TICK_SECONDS)
         finally:
-            self._cluster.hang_up()
-            self._prepare.hang_up()
-            self._cluster.stop()
-            self._prepare.stop()
+            children = (self._cluster, self._prepare, self._fetch)
+            for child in children:
+                child.hang_up()
+            for child in children:
+                child.stop()
 
     def _step_if_the_record_answers(self) -> None:
         """What a failed step has left undone is found missing by the next one, so no error ends this process."""
@@ -99,6 +106,7 @@ class Dispatcher:
         """One look at the record and at the children."""
         self._cluster.pump()
         self._prepare.pump()
+        self._fetch.pump()
         self._slots = None if self._cluster.ready is None else self._slots or self._cluster.ready["slots"]
         if not self._leadership.holds():
             self._step_down()
@@ -106,8 +114,12 @@ class Dispatcher:
         with self._database.read() as connection:
             waiting = datasets.preparing(connection)
             outline = jobs.outline(connection)
-        for uploaded in waiting:
-            self._preparation.ingest(uploaded)
+        for dataset in waiting:
+            if dataset.uri is None:
+                self._preparation.ingest(dataset)
+            else:
+                self._fetching.fetch(dataset)
+        self._sweep()
         self._forget_all_but({seen.id for seen in outline})
         situation = (outline, frozenset(self._running), self._slots)
         if situation != self._situation or time.monotonic() >= self._look_at:
@@ -115,6 +127,19 @@ class Dispatcher:
             self._advance_all()
         self._ask_for_progress()
         self._report()
+
+    def _sweep(self) -> None:
+        """At the start, and sometimes after it, take away what killed processes have left."""
+        if time.monotonic() < self._sweep_at:
+            return
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+        swept = sweep(self._settings.storage, self._is_dataset, time.time())
+        if swept:
+            self._log.info("storage_swept", removed=len(swept))
+
+    def _is_dataset(self, key: str) -> bool:
+        with self._database.read() as connection:
+            return datasets.get(connection, key) is not None
 
     def _advance_all(self) -> None:
         """Take the next step of every job that has one."""

@@ -1,6 +1,7 @@
 """The process that prepares data: `python -m service.prepare FD` answers requests over a pipe, one at a time.
 
-Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "path", "options", "destination", "limits"}
+Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "path", "options", "destination", "limits"},
+{"id", "do": "fetch", "uri", "rules", "s3", "limit_bytes", "limit_seconds", "destination"}
 or {"id", "do": "build", "dataset_directory", "request", "destination", "start": null or {"spec", "source",
 "destination"}} is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}. The process ends when
 the other end of the pipe is closed.
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from service.child import pipe_from_arguments
+from service.imports.fetch import fetch, time_limit
+from service.imports.s3 import Bucket
 from service.ingest import ingest_csv
+from service.uris import rules_from_json
 from workers.errors import GradsumError
 from workers.matrix import build, request_from_json
 from workers.spec import JobSpec
@@ -52,12 +56,20 @@ def _do(message: dict[str, Any]) -> dict[str, Any]:
     destination = Path(message["destination"])
     if message["do"] == "ingest":
         return ingest_csv(Path(message["path"]), message["options"], destination, message["limits"])
+    if message["do"] == "fetch":
+        return _fetch(message, destination)
     if message["do"] == "build":
         matrix = build(Path(message["dataset_directory"]), request_from_json(message["request"]), destination)
         if message["start"] is not None:
             _write_start(matrix, **message["start"])
         return matrix
     raise ValueError(f"unknown request {message['do']!r}")
+
+
+def _fetch(message: dict[str, Any], destination: Path) -> dict[str, Any]:
+    with time_limit(message["limit_seconds"]):
+        rules, s3 = rules_from_json(message["rules"]), Bucket(**message["s3"])
+        return fetch(message["uri"], rules, s3, message["limit_bytes"], destination)._asdict()
 
 
 def _write_start(matrix: dict[str, Any], spec: dict[str, Any], source: str | None, destination: str) -> None:

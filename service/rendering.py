@@ -91,11 +91,10 @@ def show_dataset(console: Console, dataset: Answer) -> None:
     rows: list[Row] = [("id", dataset["id"]), ("status", status_text(dataset["status"]))]
     if dataset["rows"] is not None:
         rows += [("rows", f"{dataset['rows']:,}"), ("columns", f"{len(dataset['columns']):,}")]
-    rows += [
-        ("bytes", f"{dataset['bytes']:,}"),
-        ("sha256", dataset["sha256"]),
-        ("created", moment(dataset["created_at"])),
-    ]
+    if dataset["sha256"] is not None:
+        rows += [("bytes", f"{dataset['bytes']:,}"), ("sha256", dataset["sha256"])]
+    rows += [("from", dataset["source"]["uri"])] if "uri" in dataset["source"] else []
+    rows += [("created", moment(dataset["created_at"]))]
     rows += [("error", error["message"])] if error else []
     show_pairs(console, f"Dataset {dataset['name']}@{dataset['version']}", rows)
     if dataset["columns"]:

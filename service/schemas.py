@@ -42,6 +42,15 @@ class PredictRequest(Request):
     rows: Annotated[list[Row], Field(min_length=1)]
 
 
+class ImportRequest(Request):
+    """A dataset that the service fetches itself: https://, s3:// or file://, as far as the operator allows."""
+
+    uri: Annotated[str, Field(min_length=1)]
+    name: str | None = None
+    options: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+
+
 class ResumeRequest(Request):
     """How a job goes on."""
 
@@ -121,8 +130,8 @@ class DatasetDocument(Owned):
     rows: int | None
     rejected_rows: int | None
     columns: list[dict[str, Any]] | None = Field(description="name, type, min, max, mean, std, nulls, categories")
-    sha256: str
-    bytes: int
+    sha256: str | None = Field(description="Of the file; null while it is still to be fetched")
+    bytes: int | None
     options: dict[str, Any]
     source: dict[str, Any]
     error: dict[str, Any] | None

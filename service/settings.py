@@ -2,13 +2,14 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.numerics import Numerics
 
@@ -63,8 +64,27 @@ def _public_url(data: dict[str, Any]) -> str:
     return data.get("mlflow_tracking_uri") or f"http://127.0.0.1:{data.get('mlflow_port')}"
 
 
+def _split(separators: str) -> BeforeValidator:
+    """Reads a list from text, as the environment has it."""
+
+    def split(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in re.split(f"[{separators}]", value) if part.strip())
+
+    return BeforeValidator(split)
+
+
+def _host(name: str) -> str:
+    return name.lower().strip("[]").rstrip(".")
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], NoDecode, _split(",")]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, _split(",")]
+Ports = Annotated[tuple[Port, ...], NoDecode, _split(",")]
+Directories = Annotated[tuple[Annotated[Path, AfterValidator(_absolute)], ...], NoDecode, _split(f",{os.pathsep}")]
 
 
 class Settings(BaseSettings):
@@ -90,7 +110,16 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: Annotated[str, AfterValidator(_http)] = ""
     mlflow_public_url: Annotated[str, AfterValidator(_http)] = Field(default_factory=_public_url)
 
+    import_roots: Directories = ()
+    fetch_http: bool = False
+    fetch_ports: Ports = ()
+    fetch_private_hosts: Hosts = ()
+    s3_endpoint: Annotated[str, AfterValidator(_http)] = ""
+    s3_region: str = ""
+    s3_buckets: Names = ()
+
     limit_upload_bytes: Count = 10 * 2**30
+    limit_fetch_seconds: Count = 3600
     limit_json_body_bytes: Count = 2**20
     limit_parameters: Count = 10**9
     limit_epochs: Count = 10**7
@@ -118,7 +147,12 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """The variables that give another process these same settings."""
-        return {PREFIX + name.upper(): str(value) for name, value in self.model_dump().items()}
+        return {PREFIX + name.upper(): _spelled(value) for name, value in self.model_dump().items()}
+
+
+def _spelled(value: object) -> str:
+    """As a variable of the environment has it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def load_settings(**given: Any) -> Settings:  # noqa: ANN401 - pydantic checks them

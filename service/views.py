@@ -26,12 +26,13 @@ def page_view(views: Sequence[View], *, has_more: bool, key: str = "id") -> View
 
 
 def dataset_view(dataset: Dataset) -> View:
-    """A dataset; `rows` and `columns` are null until it is ready."""
+    """A dataset; `rows` and `columns` are null until it is ready, `sha256` and `bytes` until it is fetched."""
     shown = ("name", "version", "status", "rows", "rejected_rows", "columns", "sha256", "bytes", "options", "source")
     return {
         "id": dataset.id,
         "object": "dataset",
         **{name: getattr(dataset, name) for name in shown},
+        **({"sha256": None, "bytes": None} if not dataset.sha256 else {}),
         "error": dataset.error,
         **_kept_by_all(dataset),
     }

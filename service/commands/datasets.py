@@ -21,18 +21,23 @@ Reference = Annotated[str, typer.Argument(metavar="DATASET", help="An id (ds_…
 @app.command(cls=ServiceCommand)
 def add(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file with a header")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE|URI", help="A CSV file with a header, or where the service finds one (https://…)"),
+    ],
     name: Annotated[str | None, typer.Option(help="Its name (default: the file's, without its ending)")] = None,
     option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="How to read it, e.g. delimiter=';' (repeatable)")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is read and show its columns")] = True,  # noqa: FBT002
 ) -> None:
-    """Upload a file as a dataset. The same name again makes a new version.
+    """Upload a file as a dataset, or have the service fetch it. The same name again makes a new version.
 
     Options are those of the API: delimiter, decimal, header, missing_markers, types. For example:
 
       gradsum dataset add deploy/examples/digits/digits.csv --name digits
+
+      gradsum dataset add https://example.org/people.csv
 
       gradsum dataset add people.csv --option delimiter=';' --option types.postcode=category
     """
@@ -42,7 +47,10 @@ def add(
     asked = session(context)
     options = read_options(option or [])
     with asked.client() as client:
-        dataset = _upload(asked, client, file, name, options)
+        if "://" in file:
+            dataset = client.import_dataset(file, name, options)
+        else:
+            dataset = _upload(asked, client, Path(file), name, options)
         while wait and dataset["status"] == "preparing":
             time.sleep(POLL_SECONDS)
             dataset = client.dataset(dataset["id"])

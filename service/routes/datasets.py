@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from service.errors import ConflictError, NotFoundError
 from service.paths import columns_directory, upload_path
 from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
-from service.schemas import DatasetDocument, DatasetList, DeletedDocument
+from service.schemas import DatasetDocument, DatasetList, DeletedDocument, ImportRequest
 from service.store import datasets
 from service.store.database import Transaction
 from service.store.datasets import Dataset, DatasetInUseError
@@ -23,7 +23,10 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictR
 Status = Literal["preparing", "ready", "failed"]
 
 
-@router.post("", status_code=201, responses={201: {"model": DatasetDocument}})
+BY_URI = {"requestBody": {"content": {"application/json": {"schema": ImportRequest.model_json_schema()}}}}
+
+
+@router.post("", status_code=201, responses={201: {"model": DatasetDocument}}, openapi_extra=BY_URI)
 def upload_dataset(
     context: InContext,
     file: Annotated[UploadFile, File(description="A CSV file with a header")],
@@ -31,7 +34,7 @@ def upload_dataset(
     options: Annotated[str | None, Form(description='JSON: {"delimiter": ";", "types": {"zip": "category"}}')] = None,
     tags: Annotated[str | None, Form(description='JSON: {"team": "growth"}')] = None,
 ) -> JSONResponse:
-    """Register a file. The same content under the same name is the version that is there already."""
+    """Register a file, or in JSON a URI. The same content under the same name is the version that is there already."""
     upload = read_upload(name, options, tags, file.filename)
     dataset = register(context.database, context.settings, upload, file.file, PROJECT, ACTOR)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
@@ -60,13 +63,13 @@ def delete_dataset(context: InContext, dataset_id: str) -> JSONResponse:
     with context.database.write() as connection:
         dataset = _required(connection, dataset_id)
         try:
-            datasets.delete(connection, dataset_id)
+            datasets.delete(connection, dataset.id)
         except DatasetInUseError:
             message = f"Dataset '{dataset.name}@{dataset.version}' is used by a job. Delete its jobs first."
             raise ConflictError(message, code="dataset_in_use") from None
-    upload_path(context.settings.storage, dataset_id).unlink(missing_ok=True)
+    upload_path(context.settings.storage, dataset.id).unlink(missing_ok=True)
     _remove_columns(context, dataset)
-    return JSONResponse(deleted_view("dataset", dataset_id))
+    return JSONResponse(deleted_view("dataset", dataset.id))
 
 
 def _remove_columns(context: Context, dataset: Dataset) -> None:

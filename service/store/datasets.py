@@ -9,12 +9,15 @@ from sqlalchemy.engine import RowMapping
 
 from service.store.database import now
 from service.store.pages import Page, page
-from service.store.tables import datasets, jobs
+from service.store.tables import datasets, jobs, merged_datasets
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A registered dataset. `columns` is as the column files' metadata has it; None until it is ready."""
+    """A registered dataset. `columns` is as the column files' metadata has it; None until it is ready.
+
+    While `uri` is not None, it is still to be fetched: `sha256` is empty, `bytes` 0, and `content_key` its own id.
+    """
 
     sequence: int
     id: str
@@ -35,6 +38,7 @@ class Dataset:
     rejected_rows: int | None
     columns: list[dict[str, Any]] | None
     error: dict[str, Any] | None
+    uri: str | None = None
 
 
 class DatasetInUseError(Exception):
@@ -59,6 +63,7 @@ def add(
     content_key: str,
     bytes: int,  # noqa: A002 - the column's name
     tags: dict[str, str],
+    uri: str | None = None,
 ) -> tuple[Dataset, bool]:
     """The dataset, and whether it is new: the newest version of a name stays where its content is the same."""
     newest = find(connection, project, name)
@@ -82,14 +87,19 @@ def add(
         "sha256": sha256,
         "content_key": content_key,
         "bytes": bytes,
+        "uri": uri,
     }
     connection.execute(datasets.insert().values(values))
     return _required(get(connection, id)), True
 
 
 def get(connection: Connection, dataset_id: str) -> Dataset | None:
-    """The dataset with this id."""
-    return _dataset(connection.execute(select(datasets).where(datasets.c.id == dataset_id)).mappings().first())
+    """The dataset with this id, or the one that it turned out to be (see `arrive`)."""
+    found = connection.execute(select(datasets).where(datasets.c.id == dataset_id)).mappings().first()
+    if found is None:
+        query = select(datasets).join(merged_datasets, merged_datasets.c.dataset_id == datasets.c.id)
+        found = connection.execute(query.where(merged_datasets.c.id == dataset_id)).mappings().first()
+    return _dataset(found)
 
 
 def find(connection: Connection, project: str, name: str, version: int | None = None) -> Dataset | None:
@@ -117,6 +127,33 @@ def preparing(connection: Connection) -> list[Dataset]:
     return [Dataset(**row) for row in connection.execute(query).mappings()]
 
 
+def arrive(
+    connection: Connection,
+    dataset: Dataset,
+    *,
+    sha256: str,
+    content_key: str,
+    bytes: int,  # noqa: A002 - the column's name
+) -> Dataset | None:
+    """Record what was fetched for the dataset; which one it is now, or None where it was deleted meanwhile.
+
+    Where the version before it has the same content, it is that one: it gives up its own version, and its id and the
+    jobs that wait for it stand for the other from now on.
+    """
+    if get(connection, dataset.id) is None:
+        return None
+    previous = _newest_before(connection, dataset.project, dataset.name, dataset.version)
+    if previous is None or previous.content_key != content_key or previous.status == "failed":
+        _update(connection, dataset.id, sha256=sha256, content_key=content_key, bytes=bytes, uri=None)
+        return _required(get(connection, dataset.id))
+    connection.execute(jobs.update().where(jobs.c.dataset_id == dataset.id).values(dataset_id=previous.id))
+    moved = merged_datasets.c.dataset_id == dataset.id
+    connection.execute(merged_datasets.update().where(moved).values(dataset_id=previous.id))
+    connection.execute(datasets.delete().where(datasets.c.id == dataset.id))
+    connection.execute(merged_datasets.insert().values(id=dataset.id, dataset_id=previous.id))
+    return previous
+
+
 def finish(connection: Connection, dataset_id: str, rows: int, rejected: int, columns: list[dict[str, Any]]) -> None:
     """Record that the column files are there."""
     _update(connection, dataset_id, status="ready", rows=rows, rejected_rows=rejected, columns=columns)
@@ -124,7 +161,7 @@ def finish(connection: Connection, dataset_id: str, rows: int, rejected: int, co
 
 def fail(connection: Connection, dataset_id: str, error: dict[str, Any]) -> None:
     """Record why the dataset can't be used."""
-    _update(connection, dataset_id, status="failed", error=error)
+    _update(connection, dataset_id, status="failed", error=error, uri=None)
 
 
 def delete(connection: Connection, dataset_id: str) -> None:
@@ -138,6 +175,12 @@ def shares_content(connection: Connection, content_key: str) -> bool:
     """Whether any dataset still uses the column files of this content."""
     query = select(datasets.c.id).where(datasets.c.content_key == content_key).limit(1)
     return connection.execute(query).first() is not None
+
+
+def _newest_before(connection: Connection, project: str, name: str, before: int) -> Dataset | None:
+    query = select(datasets).where(datasets.c.project == project, datasets.c.name == name)
+    query = query.where(datasets.c.version < before).order_by(datasets.c.version.desc()).limit(1)
+    return _dataset(connection.execute(query).mappings().first())
 
 
 def _update(connection: Connection, dataset_id: str, **values: object) -> None:

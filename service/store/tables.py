@@ -47,8 +47,16 @@ datasets = Table(
     Column("rejected_rows", Integer),
     Column("columns", JSON),
     Column("error", JSON),
+    Column("uri", String(2000)),  # where it is to be fetched from; null once it is there
     UniqueConstraint("project", "name", "version"),
     Index("ix_datasets_status", "status"),
+)
+
+merged_datasets = Table(
+    "merged_datasets",
+    metadata,
+    Column("id", String(40), primary_key=True),  # was answered to whoever wanted it fetched
+    Column("dataset_id", String(40), ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
 )
 
 jobs = Table(

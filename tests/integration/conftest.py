@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database, migrate
 from tests.leaks import SPARED, left_after, snapshot
-from tests.running_service import RunningService, running_service
+from tests.running_service import DIGITS, RunningService, running_service
 
 
 class Api(NamedTuple):
@@ -99,7 +99,7 @@ def service(free_port: Callable[[], int], pytestconfig: pytest.Config) -> Iterat
     adopt_orphans()
     before = snapshot()
     directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
-    with running_service(directory, free_port, GRADSUM_WORKER_SLOTS="2") as running:
+    with running_service(directory, free_port, GRADSUM_WORKER_SLOTS="2", GRADSUM_IMPORT_ROOTS=str(DIGITS)) as running:
         pytestconfig.stash[SPARED] = running.process.pid
         yield running
     shutil.rmtree(directory)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -95,6 +96,21 @@ def test_the_same_content_under_the_same_name_makes_no_new_version(api: Api) -> 
     assert api.upload("twice", FLOWERS) == first
     assert api.left() == before
     assert api.upload("twice", HOUSES)["version"] == 2
+
+
+def test_an_upload_that_is_cut_off_half_way_leaves_nothing_and_can_be_sent_again(api: Api) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="halves.csv"\r\n\r\na,b\n' + b"1,2\n" * 20_000
+    body += b"\r\n--b--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    before = api.left()
+    for _ in range(2):
+        head = f"POST /v1/datasets HTTP/1.1\r\nHost: a\r\nContent-Type: {headers['Content-Type']}\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection((api.http.base_url.host, api.http.base_url.port or 80)) as connection:
+            connection.sendall(head.encode() + body[: len(body) // 2])
+        assert api.http.get("/healthz").status_code == 200
+        assert api.left() == before
+    assert api.http.post("/v1/datasets", content=body, headers=headers).json()["name"] == "halves"
 
 
 def test_a_dataset_is_named_after_its_file_but_never_stored_under_that_name(api: Api) -> None:

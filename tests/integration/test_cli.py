@@ -51,6 +51,16 @@ def test_adding_a_dataset_waits_and_shows_what_was_understood(service: RunningSe
         assert said in done.stdout
 
 
+def test_a_dataset_is_fetched_from_where_the_operator_allows(service: RunningService) -> None:
+    file = DIGITS / "digits.csv"
+    dataset = service.json("dataset", "add", f"file://{file}", "--name", "imported")
+    assert (dataset["status"], dataset["rows"], dataset["source"]["uri"]) == ("ready", 1797, f"file://{file}")
+    assert service.json("dataset", "add", f"file://{file}", "--name", "imported")["id"] == dataset["id"]
+    refused = service.gradsum("dataset", "add", "file:///etc/passwd")
+    assert refused.returncode != 0
+    assert "GRADSUM_IMPORT_ROOTS" in refused.stderr
+
+
 def test_datasets_are_listed_shown_and_removed(service: RunningService, tmp_path: Path) -> None:
     file = tmp_path / "passing.csv"
     for version in (1, 2):

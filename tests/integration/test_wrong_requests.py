@@ -264,7 +264,9 @@ UPLOADS = [
             "invalid_form",
             ("last boundary",),
         ),
-        Row("JSON", {"json": {"uri": "file:///etc/passwd"}}, 415, "unsupported_media_type", ("multipart/form-data",)),
+        Row("a URI that is not allowed", {"json": {"uri": "file:///etc/passwd"}}, 422, "uri_not_allowed", ("uri",)),
+        Row("a JSON body over 1 MiB", raw(b" " * (2**20 + 1)), 413, "body_too_large", ("1,048,576",)),
+        Row("plain text", {"content": "a,b"}, 415, "unsupported_media_type", ("multipart/form-data",)),
         Row("over the limit", csv("a\n" + "1\n" * 200_000), 413, "body_too_large", ("200,000 bytes",)),
         Row(
             "over the limit in chunks",

@@ -79,6 +79,23 @@ def test_a_wrong_value_is_one_sentence_that_names_its_variable(
     assert "secret" not in message
 
 
+def test_lists_are_read_from_text_and_nothing_may_be_fetched_by_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = load_settings()
+    assert (settings.import_roots, settings.s3_buckets, settings.fetch_private_hosts) == ((), (), ())
+    assert (settings.fetch_http, settings.fetch_ports) == (False, ())
+    monkeypatch.setenv("GRADSUM_IMPORT_ROOTS", f"/data{os.pathsep}/more , here,")
+    monkeypatch.setenv("GRADSUM_FETCH_PORTS", "8443, 9000")
+    monkeypatch.setenv("GRADSUM_FETCH_PRIVATE_HOSTS", "Files.Internal., [::1]")
+    settings = load_settings(s3_buckets="lake,pond", fetch_http=True)
+    assert settings.import_roots == (Path("/data"), Path("/more"), tmp_path / "here")
+    assert (settings.fetch_ports, settings.fetch_private_hosts) == ((8443, 9000), ("files.internal", "::1"))
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
 def test_a_file_that_is_not_text_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"GRADSUM_PORT=\xff\xfe\n")
     with pytest.raises(SettingsError, match="not UTF-8"):

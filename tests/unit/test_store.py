@@ -44,6 +44,23 @@ def add_dataset(database: Database, content: str = "a", name: str = "digits") ->
     return dataset
 
 
+def wanted(database: Database, name: str = "digits") -> datasets.Dataset:
+    """A dataset that is to be fetched."""
+    key = datasets.new_id()
+    with database.write() as connection:
+        dataset, is_new = datasets.add(
+            connection, id=key, project="default", actor="anonymous", name=name, options={}, source={}, sha256="",
+            content_key=key, bytes=0, tags={}, uri="https://example.org/digits.csv?key=secret",
+        )  # fmt: skip
+    assert is_new
+    return dataset
+
+
+def arrive(database: Database, dataset: datasets.Dataset, content: str) -> datasets.Dataset | None:
+    with database.write() as connection:
+        return datasets.arrive(connection, dataset, sha256=content, content_key=content, bytes=1)
+
+
 def add_job(database: Database, **spec: Any) -> jobs.Job:
     dataset = add_dataset(database)
     with database.write() as connection:
@@ -51,6 +68,55 @@ def add_job(database: Database, **spec: Any) -> jobs.Job:
             connection, project="default", actor="anonymous", dataset_id=dataset.id, requested={}, resolved=True,
             spec={**SPEC, **spec}, warnings=[],
         )  # fmt: skip
+
+
+def test_what_is_fetched_is_the_version_before_it_where_the_content_is_the_same(database: Database) -> None:
+    first = add_dataset(database, "a")
+    second, third = wanted(database), wanted(database)
+    assert [second.version, third.version] == [2, 3]
+    assert arrive(database, second, "a") == first
+    assert arrive(database, third, "a") == first
+    with database.read() as connection:
+        assert [datasets.get(connection, key) for key in (second.id, third.id)] == [first, first]
+        assert datasets.preparing(connection) == [first]
+        assert datasets.find(connection, "default", "digits") == first
+    with database.write() as connection:
+        datasets.delete(connection, first.id)
+    with database.read() as connection:
+        assert datasets.get(connection, second.id) is None
+
+
+def test_what_is_fetched_is_a_new_version_where_the_content_is_another_or_failed(database: Database) -> None:
+    first, second = add_dataset(database, "a"), wanted(database)
+    found = arrive(database, second, "b")
+    assert found is not None
+    assert (found.id, found.version, found.sha256, found.uri) == (second.id, 2, "b", None)
+    with database.write() as connection:
+        datasets.fail(connection, second.id, {"code": "ragged_row", "message": "…"})
+    third = wanted(database)
+    assert getattr(arrive(database, third, "b"), "version", None) == 3
+    assert add_dataset(database, "a").id != first.id
+
+
+def test_a_job_that_waits_for_a_fetch_gets_the_dataset_that_was_there(database: Database) -> None:
+    first, second = add_dataset(database, "a"), wanted(database)
+    with database.write() as connection:
+        job = jobs.add(
+            connection, project="default", actor="anonymous", dataset_id=second.id, requested={}, resolved=False,
+            spec=SPEC, warnings=[],
+        )  # fmt: skip
+    arrive(database, second, "a")
+    with database.read() as connection:
+        assert jobs.required(connection, job.id).dataset_id == first.id
+
+
+def test_what_arrives_for_a_deleted_dataset_is_nothing_and_a_failure_keeps_no_uri(database: Database) -> None:
+    deleted, failed = wanted(database), wanted(database)
+    with database.write() as connection:
+        datasets.delete(connection, deleted.id)
+        datasets.fail(connection, failed.id, {"code": "fetch_failed", "message": "…"})
+        assert getattr(datasets.get(connection, failed.id), "uri", "") is None
+    assert arrive(database, deleted, "a") is None
 
 
 def test_migrations_make_the_tables_that_the_store_describes(url: str) -> None:

@@ -1,0 +1,66 @@
+"""The dispatcher's part of datasets by URI: has them fetched, one after the other, and records what came."""
+
+from typing import Any
+
+from service import ingest
+from service.child import Child, Lost, Message
+from service.imports.registration import rules_of
+from service.logs import Log
+from service.paths import upload_path
+from service.settings import Settings
+from service.store import datasets
+from service.store.database import Database
+from service.store.datasets import Dataset
+
+GRACE_SECONDS = 60.0
+"""The child keeps the time limit itself; it is lost when it does not."""
+
+
+class Fetching:
+    """Asks a child that does nothing else, so that no slow server keeps other data from being prepared."""
+
+    def __init__(self, database: Database, settings: Settings, child: Child, log: Log) -> None:
+        self._database = database
+        self._settings = settings
+        self._child = child
+        self._log = log
+        self._asked: set[str] = set()
+
+    def fetch(self, dataset: Dataset) -> None:
+        """Have what the dataset's URI names put where an upload would lie; the dataset is then read as one."""
+        if dataset.id in self._asked:
+            return
+        self._asked.add(dataset.id)
+        settings = self._settings
+        request: dict[str, Any] = {
+            "do": "fetch",
+            "uri": dataset.uri,
+            "rules": rules_of(settings)._asdict(),
+            "s3": {"endpoint": settings.s3_endpoint, "region": settings.s3_region},
+            "limit_bytes": settings.limit_upload_bytes,
+            "limit_seconds": settings.limit_fetch_seconds,
+            "destination": str(upload_path(settings.storage, dataset.id)),
+        }
+
+        def on_answer(answer: Message | Lost) -> None:
+            self._asked.discard(dataset.id)
+            if not isinstance(answer, Lost):
+                self._record(dataset, answer)
+            elif answer.in_hand:
+                message = f"The data could not be fetched: {answer.reason}."
+                self._record(dataset, {"error": {"code": "fetch_failed", "message": message, "errors": []}})
+
+        self._child.ask(request, settings.limit_fetch_seconds + GRACE_SECONDS, on_answer)
+
+    def _record(self, dataset: Dataset, answer: Message) -> None:
+        kept = None
+        with self._database.write() as connection:
+            if "error" in answer:
+                datasets.fail(connection, dataset.id, answer["error"])
+            else:
+                key = ingest.content_key(answer["ok"]["sha256"], dataset.options)
+                kept = datasets.arrive(connection, dataset, content_key=key, **answer["ok"])
+        if kept is None or kept.id != dataset.id:
+            upload_path(self._settings.storage, dataset.id).unlink(missing_ok=True)
+        outcome = "dataset_failed" if "error" in answer else "dataset_fetched"
+        self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)

@@ -1,0 +1,66 @@
+"""A dataset that is to be fetched: checked as far as it can be without the network, and registered."""
+
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from service import ingest
+from service.imports.files import open_below
+from service.requests import clean_dataset_name
+from service.schemas import ImportRequest
+from service.settings import Settings
+from service.store import datasets
+from service.store.database import Database
+from service.store.datasets import Dataset
+from service.uris import FilePlace, Rules, last_part, parse_uri, shown
+
+
+class Import(NamedTuple):
+    """What was asked for, checked."""
+
+    uri: str
+    name: str
+    options: dict[str, object]
+    tags: dict[str, str]
+
+
+def read_import(settings: Settings, request: ImportRequest) -> Import:
+    """The import; UnprocessableError or DataError where a field is wrong or the URI is not allowed."""
+    rules = rules_of(settings)
+    place = parse_uri(request.uri, rules)
+    if isinstance(place, FilePlace):
+        open_below(place.path, rules.import_roots).close()
+    ingest.check_options(request.options)
+    name = PurePosixPath(last_part(request.uri)).stem if request.name is None else request.name
+    return Import(request.uri, clean_dataset_name(name), request.options, request.tags)
+
+
+def register_import(database: Database, wanted: Import, project: str, actor: str) -> Dataset:
+    """The dataset, to be fetched by the dispatcher's child. Its content is not known, so neither is a content key."""
+    dataset_id = datasets.new_id()
+    with database.write() as connection:
+        dataset, _ = datasets.add(
+            connection,
+            id=dataset_id,
+            project=project,
+            actor=actor,
+            name=wanted.name,
+            options=wanted.options,
+            source={"kind": "uri", "uri": shown(wanted.uri)},
+            sha256="",
+            content_key=dataset_id,
+            bytes=0,
+            tags=wanted.tags,
+            uri=wanted.uri,
+        )
+    return dataset
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the settings allow."""
+    return Rules(
+        import_roots=tuple(map(str, settings.import_roots)),
+        fetch_http=settings.fetch_http,
+        fetch_ports=settings.fetch_ports,
+        fetch_private_hosts=settings.fetch_private_hosts,
+        s3_buckets=settings.s3_buckets,
+    )

@@ -1,0 +1,48 @@
+"""Reads objects of S3, or of a server that speaks it. Which buckets, the caller has checked."""
+
+import os
+from collections.abc import Generator
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from service.imports.failures import fetch_failed
+
+CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 30.0
+CHUNK_BYTES = 2**20
+
+
+class Bucket(NamedTuple):
+    """Where buckets are, as the settings say: empty for Amazon's own endpoint and its default region."""
+
+    endpoint: str = ""
+    region: str = ""
+
+
+def read_object(bucket: str, key: str, where: Bucket) -> Generator[bytes, None, None]:
+    """The chunks of an object; DataError `fetch_failed` where it can't be read."""
+    from pyarrow import fs  # noqa: PLC0415 - it starts threads, which only imports from S3 need
+
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # else the client looks for keys and a region there
+    try:
+        store = fs.S3FileSystem(**_options(where), connect_timeout=CONNECT_SECONDS, request_timeout=IDLE_SECONDS)
+        with store.open_input_stream(f"{bucket}/{key}") as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                yield chunk
+    except FileNotFoundError:
+        raise fetch_failed(f"there is no object '{key:.200}' in bucket '{bucket}'") from None
+    except OSError as error:
+        raise fetch_failed(f"S3 answers: {str(error).rstrip('.'):.300}") from None
+
+
+def _options(where: Bucket) -> dict[str, Any]:
+    """How to reach the server. Keys come from the environment or not at all."""
+    key_id, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    options: dict[str, Any] = {"anonymous": True}
+    if key_id and secret:
+        options = {"access_key": key_id, "secret_key": secret, "session_token": os.environ.get("AWS_SESSION_TOKEN")}
+    if where.endpoint:
+        endpoint = urlsplit(where.endpoint)
+        options |= {"scheme": endpoint.scheme, "endpoint_override": endpoint.netloc}
+    region = where.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return options | ({"region": region} if region else {})

@@ -1,0 +1,32 @@
+"""Takes away what processes that were killed have left in the storage: half-made directories, files of no dataset."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+STALE_SECONDS = 600.0
+"""Untouched for so long, nobody writes it any more: uploads and column files are written piece by piece."""
+MADE_BESIDE = ("datasets", "matrices")
+"""Directories whose entries are made under a name with a dot in front, and then renamed."""
+
+
+def sweep(storage: Path, is_dataset: Callable[[str], bool], now: float) -> list[Path]:
+    """The stale leavings of `storage`, removed; `is_dataset` tells whether an id is one of a dataset's row."""
+    found = [path for place in MADE_BESIDE for path in (storage / place).glob(".*")]
+    found += [path for path in (storage / "uploads").glob("*") if not is_dataset(path.name)]
+    stale = [path for path in found if now - _touched(path) > STALE_SECONDS]
+    for path in stale:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return stale
+
+
+def _touched(path: Path) -> float:
+    """When it, or something in it, was last changed; never stale where it has gone meanwhile."""
+    try:
+        entries = [path, *path.iterdir()] if path.is_dir() else [path]
+        return max(entry.stat().st_mtime for entry in entries)
+    except FileNotFoundError:
+        return float("inf")

@@ -1,0 +1,40 @@
+"""What killed processes leave goes, and nothing that anyone still needs or writes."""
+
+import os
+from pathlib import Path
+
+from service.sweep import STALE_SECONDS, sweep
+
+NOW = 2_000_000_000.0
+
+
+def test_only_stale_leavings_are_swept(tmp_path: Path) -> None:
+    stale = [".key-a1b2", ".ds_1.removed"]
+    for name in [*stale, ".fresh-a1b2", ".busy-a1b2", "key"]:
+        make(tmp_path / "datasets" / name / "columns.json", NOW - 1 if "fresh" in name else NOW - STALE_SECONDS - 1)
+    make(tmp_path / "datasets" / ".busy-a1b2" / "000001.npy", NOW - 1)
+    make(tmp_path / "matrices" / ".matrix-a1b2" / "X.npy", NOW - STALE_SECONDS - 1)
+    make(tmp_path / "uploads" / "ds_known", NOW - STALE_SECONDS - 1)
+    make(tmp_path / "uploads" / "ds_unknown", NOW - STALE_SECONDS - 1)
+    make(tmp_path / "uploads" / "ds_coming", NOW - 1)
+    make(tmp_path / "jobs" / ".job", NOW - STALE_SECONDS - 1)
+    swept = sweep(tmp_path, lambda key: key == "ds_known", NOW)
+    assert {path.name for path in swept} == {*stale, ".matrix-a1b2", "ds_unknown"}
+    assert not any(path.exists() for path in swept)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")}
+    assert left == {
+        "datasets/.fresh-a1b2", "datasets/.busy-a1b2", "datasets/key", "uploads/ds_known", "uploads/ds_coming",
+        "jobs/.job",
+    }  # fmt: skip
+
+
+def test_a_storage_that_is_not_there_yet_has_nothing_to_sweep(tmp_path: Path) -> None:
+    assert sweep(tmp_path / "storage", lambda _: False, NOW) == []
+
+
+def make(path: Path, touched: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    os.utime(path, (touched, touched))
+    if path.parent.name not in {"uploads", "jobs"}:
+        os.utime(path.parent, (touched, touched))
