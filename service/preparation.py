@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from service.child import Child, Lost, Message
-from service.facts import facts_of, limits_of
+from service.facts import data_limits_of, facts_of, limits_of
 from service.logs import Log
 from service.paths import columns_directory, job_directory, model_directory, start_path, upload_path
 from service.recording import fail
@@ -45,7 +45,7 @@ class Preparation:
             "path": str(upload),
             "options": dataset.options,
             "destination": str(columns_directory(storage, dataset.content_key)),
-            "limits": {"columns": self._settings.limit_columns},
+            "limits": data_limits_of(self._settings),
         }
 
         def on_done(answer: Message) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from service.child import pipe_from_arguments
-from service.ingest import ingest_csv
+from service.ingest import ingest_file
+from service.resources import memory_limit
 from workers.errors import GradsumError
 from workers.matrix import build, request_from_json
 from workers.spec import JobSpec
@@ -51,7 +52,9 @@ def _answer(message: dict[str, Any]) -> dict[str, Any]:
 def _do(message: dict[str, Any]) -> dict[str, Any]:
     destination = Path(message["destination"])
     if message["do"] == "ingest":
-        return ingest_csv(Path(message["path"]), message["options"], destination, message["limits"])
+        limits = message["limits"]
+        with memory_limit(limits.get("memory_bytes")):
+            return ingest_file(Path(message["path"]), message["options"], destination, limits)
     if message["do"] == "build":
         matrix = build(Path(message["dataset_directory"]), request_from_json(message["request"]), destination)
         if message["start"] is not None:
