@@ -16,7 +16,7 @@ import pyarrow.csv
 
 from service.csv_dialect import find_dialect
 from service.file_options import FileOptions
-from service.table import Table, check_names, check_size
+from service.table import Table, check_memory, check_names, check_size
 from workers.errors import DataError
 
 LONGEST_ROW_BYTES = 2**22
@@ -52,6 +52,7 @@ def read_csv(file: Csv, limits: Mapping[str, int]) -> Table:
     header = next(_records(file))
     names = _names(file, header)
     check_size(0, len(names), limits)
+    check_memory(file.path.stat().st_size + 4 * n_lines * len(names), limits)  # its text, and where each value ends
     if n_quotes % 2:
         _refuse_broken(file, len(names))
     columns, rejected = _columns(file, header, len(names), quoted=n_quotes > 0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
+from service import resources
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
 from service.leadership import Leadership
@@ -64,7 +65,7 @@ class Dispatcher:
         self._log = log
         self._leadership = Leadership(database, owner)
         self._cluster = Child("service.cluster", log)
-        self._prepare = Child("service.prepare", log)
+        self._prepare = Child("service.prepare", log, environment=resources.ENVIRONMENT)
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()

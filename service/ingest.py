@@ -246,6 +246,7 @@ def _typed_columns(table: Table, decimal: str, options: FileOptions) -> tuple[Ta
 
 
 def _without_bad_rows(table: Table, decimal: str, options: FileOptions) -> Table:
+    """What is left when no column finds fault with a row any more: one may hide another's fault, so it takes turns."""
     reading = _reading(table, decimal, options)
     is_good = np.ones(table.rows, bool)
     for name, values in zip(table.names, table.columns, strict=True):
@@ -261,7 +262,8 @@ def _without_bad_rows(table: Table, decimal: str, options: FileOptions) -> Table
         return table
     kept = pa.array(is_good)
     columns = [column.filter(kept) for column in table.columns]
-    return table._replace(columns=columns, rows=rows, rejected_rows=table.rejected_rows + table.rows - rows)
+    left = table._replace(columns=columns, rows=rows, rejected_rows=table.rejected_rows + table.rows - rows)
+    return _without_bad_rows(left, decimal, options)
 
 
 def _write(directory: Path, table: Table, typed: list[TypedColumn]) -> None:

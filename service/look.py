@@ -4,6 +4,7 @@ The API opens no binary format itself. It calls `look_at`; the process reads one
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from service.processes import how_it_ended
-from service.resources import memory_limit
+from service.resources import ENVIRONMENT, memory_limit
 from workers.errors import DataError, FieldError, GradsumError
 
 MEMORY_BYTES = 2**30
@@ -26,6 +27,7 @@ def look_at(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -> d
         done = subprocess.run(
             [sys.executable, "-m", "service.look"],
             input=request.encode(),
+            env={**os.environ, **ENVIRONMENT},
             capture_output=True,
             timeout=2 * SECONDS,
             check=False,

@@ -104,7 +104,7 @@ def _header(name: str, file: BinaryIO, n_bytes: int) -> _Array:
         shape, in_fortran_order, dtype = read(file)
     except UNREADABLE_HEADER as error:
         raise DataError(
-            f"The array {name} has a header that can't be read ({type(error).__name__}): the file is damaged.",
+            f"The array {name} has a header that can't be read ({str(error)[:100]}): the file is damaged.",
             code="file_corrupt",
         ) from None
     if dtype.hasobject:

@@ -159,7 +159,10 @@ class Preparation:
                 return
             self._losses[key] += answer.in_hand
             if self._losses[key] >= MOST_LOSSES:
-                message = f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}."
+                message = (
+                    f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}. "
+                    f"A file does so that is damaged or takes too much memory."
+                )
                 on_done({"error": {"code": "preparation_failed", "message": message, "errors": []}})
 
         self._child.ask(message, WORK_SECONDS, on_answer)

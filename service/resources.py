@@ -10,6 +10,9 @@ import pyarrow as pa
 
 from workers.errors import DataError
 
+ENVIRONMENT = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""What a process that uses `memory_limit` must be started with: pyarrow's own pools reserve a gigabyte at once."""
+
 
 @contextlib.contextmanager
 def memory_limit(n_bytes: int | None) -> Iterator[None]:
@@ -20,10 +23,11 @@ def memory_limit(n_bytes: int | None) -> Iterator[None]:
     if n_bytes is None or sys.platform != "linux":
         yield
         return
+    if pa.default_memory_pool().backend_name != "system":
+        raise RuntimeError(f"memory can be limited only in a process that was started with {ENVIRONMENT}")
     before = resource.getrlimit(resource.RLIMIT_DATA)
     hard = before[1]
     soft = psutil.Process().memory_info().data + n_bytes
-    pa.set_memory_pool(pa.system_memory_pool())  # which reserves nothing that it does not use
     resource.setrlimit(resource.RLIMIT_DATA, (soft if hard < 0 else min(soft, hard), hard))
     try:
         yield
