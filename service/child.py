@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -47,12 +47,21 @@ class Child:
     neither side can block the other. With `when_asked` only a question, which is Lost, starts it.
     """
 
-    def __init__(self, module: str, log: Log, start_seconds: float = 60.0, *, when_asked: bool = False) -> None:
+    def __init__(
+        self,
+        module: str,
+        log: Log,
+        start_seconds: float = 60.0,
+        *,
+        environment: Mapping[str, str] | None = None,
+        when_asked: bool = False,
+    ) -> None:
         self.module = module
         self.ready: Message | None = None
         self.connection: Connection | None = None
         self._log = log
         self._start_seconds = start_seconds
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._waiting: deque[Question] = deque()
         self._asked: Question | None = None
@@ -120,7 +129,9 @@ class Child:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", self.module, str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=self._environment
+            )
         self.connection = Connection(ours.detach())
         self.ready = None
         self._ready_by = now + self._start_seconds

@@ -50,12 +50,34 @@ class Client:
         on_progress: Callable[[int], None] = lambda _sent: None,
     ) -> Answer:
         """Upload `file` without holding it in memory; `on_progress` is told the bytes read so far."""
+        return self._upload(file, name, options, on_progress, {})
+
+    def preview_dataset(
+        self,
+        file: Path,
+        name: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        on_progress: Callable[[int], None] = lambda _sent: None,
+    ) -> Answer:
+        """What would be understood of `file`. Nothing is kept."""
+        return self._upload(file, name, options, on_progress, {"dry_run": "true"})
+
+    def _upload(
+        self,
+        file: Path,
+        name: str | None,
+        options: Mapping[str, Any] | None,
+        on_progress: Callable[[int], None],
+        parameters: dict[str, str],
+    ) -> Answer:
         fields = _given({"name": name, "options": json.dumps(options) if options else None})
         with file.open("rb") as opened:
             watched = cast("BinaryIO", _Watched(opened, on_progress))
             parts = {"file": (file.name, watched, "application/octet-stream")}
             patience = timeout(UPLOAD_ANSWER_SECONDS)
-            return self._connection.ask("POST", "/v1/datasets", data=fields, files=parts, timeout=patience)
+            return self._connection.ask(
+                "POST", "/v1/datasets", params=parameters, data=fields, files=parts, timeout=patience
+            )
 
     def import_dataset(self, uri: str, name: str | None = None, options: Mapping[str, Any] | None = None) -> Answer:
         """Have the service fetch a dataset from `uri` itself."""

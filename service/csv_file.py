@@ -6,42 +6,21 @@ Blank lines are left out. The good path works on whole blocks; only a broken fil
 
 import codecs
 import csv
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 import pyarrow as pa
 import pyarrow.csv
 
-from service.csv_options import CsvOptions
+from service.csv_dialect import find_dialect
+from service.file_options import FileOptions
+from service.table import Table, check_memory, check_names, check_size
 from workers.errors import DataError
 
 LONGEST_ROW_BYTES = 2**22
 SCAN_BYTES = 2**22
-SHOWN_CHARACTERS = 40
-FORMATS = {
-    b"PAR1": "a Parquet file",
-    b"ARROW1": "an Arrow file",
-    b"\x1f\x8b": "a gzip file",
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\x89PNG": "a PNG image",
-    b"%PDF": "a PDF",
-    b"\x93NUMPY": "a NumPy file",
-    b"SQLite format 3": "a SQLite database",
-    b"BZh": "a bzip2 file",
-    b"\xfd7zXZ": "an xz file",
-    b"\x28\xb5\x2f\xfd": "a zstd file",
-}
-
-
-class CsvTable(NamedTuple):
-    """The values of a file as text, and the number of the first row that holds some."""
-
-    names: list[str]
-    columns: list[Any]  # pyarrow.ChunkedArray of strings
-    rows: int
-    first_row: int
 
 
 class _Record(NamedTuple):
@@ -50,64 +29,85 @@ class _Record(NamedTuple):
     values: list[str]
 
 
-def read_table(path: Path, options: CsvOptions, limits: Mapping[str, int]) -> CsvTable:
-    """The file's columns; DataError names what is wrong and where."""
-    _check_format(path)
-    n_quotes, n_lines = _check_text(path)
-    header = _first_record(path, options)
-    names = _names(header, options)
-    if len(names) > limits.get("columns", len(names)):
-        raise DataError(
-            f"The file has {len(names)} columns, and {limits['columns']} are allowed. Keep those that matter.",
-            code="too_many_columns",
-        )
+class Csv(NamedTuple):
+    """A CSV file and how it is written."""
+
+    path: Path
+    delimiter: str
+    decimal: str
+    has_header: bool
+    skips_bad_rows: bool
+
+
+def open_csv(path: Path, options: FileOptions) -> Csv:
+    """The file with what its options leave open found in it; DataError `dataset_empty`, `not_utf8`."""
+    _check_start(path)
+    dialect = find_dialect(path, options)
+    return Csv(path, dialect.delimiter, dialect.decimal, options.header, options.skips_bad_rows)
+
+
+def read_csv(file: Csv, limits: Mapping[str, int]) -> Table:
+    """The file's columns, as text; DataError names what is wrong and where."""
+    n_quotes, n_lines = _check_text(file.path)
+    header = next(_records(file))
+    names = _names(file, header)
+    check_size(0, len(names), limits)
+    check_memory(file.path.stat().st_size + 4 * n_lines * len(names), limits)  # its text, and where each value ends
     if n_quotes % 2:
-        _refuse_broken(path, options, len(names))
-    columns = _columns(path, options, header, len(names), quoted=n_quotes > 0)
-    if not columns or not len(columns[0]):
-        raise DataError("The file has a header but no rows.", code="dataset_empty")
-    if n_quotes and n_lines != len(columns[0]) + options.header:
-        _refuse_broken(path, options, len(names))  # a value over several lines may be a quote that was forgotten
-    first_row = next(
-        record.first_line for place, record in enumerate(_records(path, options)) if place == options.header
-    )
-    return CsvTable(names, columns, len(columns[0]), first_row)
+        _refuse_broken(file, len(names))
+    columns, rejected = _columns(file, header, len(names), quoted=n_quotes > 0)
+    rows = len(columns[0]) if columns else 0
+    if not rows:
+        left = f" that can be used: {rejected} have another number of values than the header" if rejected else ""
+        raise DataError(f"The file has a header but no rows{left}.", code="dataset_empty")
+    check_size(rows, len(names), limits)
+    if n_quotes and n_lines != rows + file.has_header and not file.skips_bad_rows:
+        _refuse_broken(file, len(names))  # a value over several lines may be a quote that was forgotten
+    first_row = next(record.first_line for place, record in enumerate(_records(file)) if place == file.has_header)
+    return Table(names, columns, rows, first_row, rejected, has_types=False, row_number=partial(row_number, file))
 
 
-def row_number(path: Path, options: CsvOptions, row: int) -> int:
+def row_number(file: Csv, row: int) -> int:
     """The number, in the file, of the row with place `row` (from 0) among the data."""
-    place = row + options.header
-    return next(record.first_line for number, record in enumerate(_records(path, options)) if number == place)
+    place = row + file.has_header
+    return next(record.first_line for number, record in enumerate(_records(file)) if number == place)
 
 
-def _columns(path: Path, options: CsvOptions, header: _Record, n_columns: int, *, quoted: bool) -> list[Any]:
+def _columns(file: Csv, header: _Record, n_columns: int, *, quoted: bool) -> tuple[list[Any], int]:
+    """The columns, and how many rows were left out for having another number of values."""
     places = [str(place) for place in range(n_columns)]
     blank_lines = header.first_line - 1
+    rejected = 0
+
+    def skip(_row: object) -> str:
+        nonlocal rejected
+        rejected += 1
+        return "skip"
+
     try:
         table = pyarrow.csv.read_csv(
-            path,
+            file.path,
             pyarrow.csv.ReadOptions(
                 column_names=places,
-                skip_rows_after_names=blank_lines + options.header,
+                skip_rows_after_names=blank_lines + file.has_header,
                 block_size=LONGEST_ROW_BYTES,
             ),
-            pyarrow.csv.ParseOptions(delimiter=options.separator, newlines_in_values=quoted),
+            pyarrow.csv.ParseOptions(
+                delimiter=file.delimiter,
+                newlines_in_values=quoted,
+                invalid_row_handler=skip if file.skips_bad_rows else None,
+            ),
             pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), check_utf8=False),
         )
     except pa.ArrowInvalid as error:
-        _refuse_broken(path, options, n_columns)
+        _refuse_broken(file, n_columns)
         raise DataError(f"The file can't be read as CSV: {error}.", code="invalid_csv") from None
-    return list(table.columns)
+    return list(table.columns), rejected
 
 
-def _check_format(path: Path) -> None:
+def _check_start(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(512)
-    found = next((name for magic, name in FORMATS.items() if start.startswith(magic)), None)
-    if start.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        found = "an HTML page"
-    if found:
-        raise DataError(f"The file is {found}, not CSV. Upload the table itself as CSV.", code="format_mismatch")
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("The file is in UTF-16. Save it as CSV in UTF-8.", code="not_utf8")
     if not start.removeprefix(codecs.BOM_UTF8).strip():
@@ -144,41 +144,20 @@ def _refuse_encoding(row: int) -> NoReturn:
     raise DataError(f"Row {row} is not in UTF-8. Save the file as CSV in UTF-8.", code="not_utf8") from None
 
 
-def _names(header: _Record, options: CsvOptions) -> list[str]:
+def _names(file: Csv, header: _Record) -> list[str]:
+    if not file.has_header:
+        return [f"column_{place}" for place in range(1, len(header.values) + 1)]
     values = [value.strip() for value in header.values]
-    if options.delimiter is None and len(values) == 1:
-        other = next((character for character in ";\t|" if character in values[0]), None)
-        if other:
-            raise DataError(
-                f"No value is separated by a comma, but by {other!r}. Set options.delimiter to it.",
-                code="wrong_delimiter",
-                field="options.delimiter",
-            )
-    if not options.header:
-        return [f"column_{place}" for place in range(1, len(values) + 1)]
-    advice = "Name the columns in the first row, or set options.header to false."
-    if "" in values:
-        raise DataError(f"Column {values.index('') + 1} has no name. {advice}", code="empty_column_name")
-    name, times = Counter(values).most_common(1)[0]
-    if times > 1:
-        raise DataError(f"{times} columns are named '{_shown(name)}'. {advice}", code="duplicate_column")
+    check_names(values, "Name the columns in the first row, or set options.header to false.")
     return values
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
-
-
-def _first_record(path: Path, options: CsvOptions) -> _Record:
-    return next(_records(path, options))
-
-
-def _records(path: Path, options: CsvOptions) -> Iterator[_Record]:
-    """The rows one by one, with the lines they stand on; DataError where quotes do not match."""
+def _records(csv_file: Csv) -> Iterator[_Record]:
+    """The rows one by one, with the lines they stand on; DataError where quotes do not match or a line has no end."""
     csv.field_size_limit(LONGEST_ROW_BYTES)
     first_line = 1
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=options.separator, strict=True)
+    with csv_file.path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(_lines(file), delimiter=csv_file.delimiter, strict=True)
         try:
             for values in reader:
                 if values:
@@ -188,21 +167,35 @@ def _records(path: Path, options: CsvOptions) -> Iterator[_Record]:
             _refuse_record(first_line, reader.line_num, str(error))
 
 
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines, none of which is read further than it may be long."""
+    number = 0
+    while line := file.readline(LONGEST_ROW_BYTES + 1):
+        number += 1
+        if len(line) > LONGEST_ROW_BYTES:
+            _refuse_length(number)
+        yield line
+
+
+def _refuse_length(row: int) -> NoReturn:
+    message = f"Row {row} is longer than {LONGEST_ROW_BYTES} bytes, the limit. Is a line break missing?"
+    raise DataError(message, code="row_too_long") from None
+
+
 def _refuse_record(first_line: int, last_line: int, reason: str) -> NoReturn:
     if "expected after" in reason:
         message = f"Row {last_line} has text behind a closing quote. Write a quote inside a value twice."
         raise DataError(message, code="unclosed_quote") from None
     if "field larger" in reason and first_line == last_line:
-        message = f"Row {first_line} has a value longer than {LONGEST_ROW_BYTES} bytes. Is a line break missing?"
-        raise DataError(message, code="row_too_long") from None
+        _refuse_length(first_line)
     message = f'Row {first_line} has a quote (") that is never closed. Close it, or write a quote inside a value twice.'
     raise DataError(message, code="unclosed_quote") from None
 
 
-def _refuse_broken(path: Path, options: CsvOptions, n_columns: int) -> None:
+def _refuse_broken(file: Csv, n_columns: int) -> None:
     """Finds the first broken row, if there is one; DataError names it."""
-    for record in _records(path, options):
-        if len(record.values) != n_columns:
+    for record in _records(file):
+        if len(record.values) != n_columns and not file.skips_bad_rows:
             over = f" (it reaches to row {record.last_line}: is a quote not closed?)"
             raise DataError(
                 f"Row {record.first_line} has {_counted(len(record.values))}, the header has {n_columns}"
@@ -210,8 +203,7 @@ def _refuse_broken(path: Path, options: CsvOptions, n_columns: int) -> None:
                 code="ragged_row",
             )
         if sum(map(len, record.values)) > LONGEST_ROW_BYTES:
-            message = f"Row {record.first_line} is longer than {LONGEST_ROW_BYTES} bytes. Is a line break missing?"
-            raise DataError(message, code="row_too_long")
+            _refuse_length(record.first_line)
 
 
 def _counted(n_values: int) -> str:

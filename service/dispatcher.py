@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
 
+from service import resources
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
 from service.failures import fail, internal
@@ -60,8 +61,8 @@ class Dispatcher:
         self._log = log
         self._leadership = Leadership(database, owner)
         self._cluster = Child("service.cluster", log)
-        self._prepare = Child("service.prepare", log)
-        self._fetch = Child("service.prepare", log, when_asked=True)
+        self._prepare = Child("service.prepare", log, environment=resources.ENVIRONMENT)
+        self._fetch = Child("service.prepare", log, environment=resources.ENVIRONMENT, when_asked=True)
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._fetching = Fetching(database, settings, self._fetch, log)
         self._sweep_at = 0.0

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from service.child import Child, Lost, Message
-from service.facts import facts_of, limits_of
+from service.facts import data_limits_of, facts_of, limits_of
 from service.failures import fail
 from service.logs import Log
 from service.paths import columns_directory, model_directory, start_path, upload_path
@@ -45,7 +45,7 @@ class Preparation:
             "path": str(upload),
             "options": dataset.options,
             "destination": str(columns_directory(storage, dataset.content_key)),
-            "limits": {"columns": self._settings.limit_columns},
+            "limits": data_limits_of(self._settings),
         }
 
         def on_done(answer: Message) -> None:
@@ -167,7 +167,10 @@ class Preparation:
                 return
             self._losses[key] += answer.in_hand
             if self._losses[key] >= MOST_LOSSES:
-                message = f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}."
+                message = (
+                    f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}. "
+                    f"A file does so that is damaged or takes too much memory."
+                )
                 on_done({"error": {"code": "preparation_failed", "message": message, "errors": []}})
 
         self._child.ask(message, WORK_SECONDS, on_answer)

@@ -17,7 +17,8 @@ from typing import Any
 from service.child import pipe_from_arguments
 from service.imports.fetch import fetch, time_limit
 from service.imports.s3 import Bucket
-from service.ingest import ingest_csv
+from service.ingest import ingest_file
+from service.resources import memory_limit
 from service.uris import rules_from_json
 from workers.errors import GradsumError
 from workers.matrix import build, request_from_json
@@ -55,7 +56,9 @@ def _answer(message: dict[str, Any]) -> dict[str, Any]:
 def _do(message: dict[str, Any]) -> dict[str, Any]:
     destination = Path(message["destination"])
     if message["do"] == "ingest":
-        return ingest_csv(Path(message["path"]), message["options"], destination, message["limits"])
+        limits = message["limits"]
+        with memory_limit(limits.get("memory_bytes")):
+            return ingest_file(Path(message["path"]), message["options"], destination, limits)
     if message["do"] == "fetch":
         return _fetch(message, destination)
     if message["do"] == "build":

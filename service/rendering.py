@@ -91,6 +91,8 @@ def show_dataset(console: Console, dataset: Answer) -> None:
     rows: list[Row] = [("id", dataset["id"]), ("status", status_text(dataset["status"]))]
     if dataset["rows"] is not None:
         rows += [("rows", f"{dataset['rows']:,}"), ("columns", f"{len(dataset['columns']):,}")]
+    if dataset["rejected_rows"]:
+        rows.append(("rejected rows", f"{dataset['rejected_rows']:,}"))
     if dataset["sha256"] is not None:
         rows += [("bytes", f"{dataset['bytes']:,}"), ("sha256", dataset["sha256"])]
     rows += [("from", dataset["source"]["uri"])] if "uri" in dataset["source"] else []
@@ -99,6 +101,25 @@ def show_dataset(console: Console, dataset: Answer) -> None:
     show_pairs(console, f"Dataset {dataset['name']}@{dataset['version']}", rows)
     if dataset["columns"]:
         console.print(_columns_table(dataset["columns"]))
+
+
+def show_preview(console: Console, preview: Answer) -> None:
+    """What would be understood of a file."""
+    written = {"\t": "tab"}.get(preview["delimiter"], preview["delimiter"])
+    looked_at = f"{preview['rows_looked_at']:,} ({'all' if preview['whole_file'] else 'the beginning'})"
+    rows: list[Row] = [("format", preview["format"] + (" in gzip" if preview["gzip"] else ""))]
+    rows += [("delimiter", written), ("decimal", preview["decimal"])] if preview["format"] == "csv" else []
+    rows += [("rows looked at", looked_at)]
+    rows += [("problem", column["problem"]) for column in preview["columns"] if column["problem"]]
+    show_pairs(console, f"{preview['name']} would be understood so; nothing was added", rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("column", "type", "missing", "first values"):
+        table.add_column(name, overflow="fold")
+    for column in preview["columns"][:MOST_COLUMNS]:
+        values = ", ".join("–" if value is None else value for value in column["samples"])
+        cells = (printable(column["name"]), column["type"] or "?", figure(column["nulls"]), printable(values))
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
 
 
 def show_job(console: Console, job: Answer) -> None:

@@ -137,6 +137,33 @@ class DatasetDocument(Owned):
     error: dict[str, Any] | None
 
 
+class ColumnPreview(BaseModel):
+    """A column of a file as its beginning shows it."""
+
+    name: str
+    type: Literal["number", "category", "text", "date"] | None = Field(description="null where a problem hides it")
+    nulls: int | None
+    samples: list[str | None] = Field(description="The first five values")
+    problem: str | None = Field(description="What would stand in the way, were this the whole column")
+
+
+class PreviewDocument(BaseModel):
+    """What would be understood of a file, had it been sent without dry_run."""
+
+    object: Literal["dataset_preview"]
+    name: str
+    bytes: int
+    options: dict[str, Any]
+    format: Literal["csv", "parquet", "arrow", "npz"]
+    gzip: bool
+    delimiter: str | None
+    decimal: str | None
+    header: bool | None
+    rows_looked_at: int
+    whole_file: bool = Field(description="Whether the rows that were looked at are all")
+    columns: list[ColumnPreview]
+
+
 class ClassDocument(BaseModel):
     """How good a model is at one class, on held-out rows."""
 

@@ -1,5 +1,6 @@
 """What the environment, or `.env` in the working directory, says about this service: each `GRADSUM_…` name, checked."""
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
+import psutil
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -57,6 +59,14 @@ def _http(url: str) -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _most_memory() -> int:
+    """Three quarters of the memory that this machine, or the container it is, has."""
+    total = psutil.virtual_memory().total
+    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit ("max")
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return total * 3 // 4
 
 
 def _public_url(data: dict[str, Any]) -> str:
@@ -127,6 +137,8 @@ class Settings(BaseSettings):
     limit_workers: Count = 1024
     limit_predict_rows: Count = 100_000
     limit_columns: Count = 100_000
+    limit_rows: Count = 10**10
+    limit_ingest_memory_bytes: Count = Field(default_factory=_most_memory)
     limit_concurrent_jobs: Count = 100
 
     @model_validator(mode="after")

@@ -5,10 +5,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from service import ingest
 from service.errors import Problem, UnprocessableError
+from service.facts import data_limits_of
 from service.paths import upload_path
 from service.requests import clean_dataset_name, parse_json
 from service.settings import Settings
@@ -48,7 +49,7 @@ def register(
     """The dataset, new or the one with this content. DataError leaves nothing: the head of the file is wrong."""
     dataset_id = datasets.new_id()
     path = upload_path(settings.storage, dataset_id)
-    limits = {"columns": settings.limit_columns}
+    limits = data_limits_of(settings)
     with _removed_unless_kept(path) as keep:
         sha256, n_bytes = _copy(file, path)
         ingest.check_head(path, upload.options, limits)
@@ -69,6 +70,15 @@ def register(
         if is_new:
             keep.pop_all()
     return dataset
+
+
+def preview(settings: Settings, upload: Upload, file: BinaryIO) -> dict[str, Any]:
+    """What `register` would understand of the file. Nothing is registered, and no file is left."""
+    path = upload_path(settings.storage, datasets.new_id())
+    with _removed_unless_kept(path):
+        _, n_bytes = _copy(file, path)
+        understood = ingest.preview(path, upload.options, data_limits_of(settings))
+    return {**understood, "name": upload.name, "bytes": n_bytes, "options": upload.options}
 
 
 @contextlib.contextmanager

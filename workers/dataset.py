@@ -18,8 +18,9 @@ Array = npt.NDArray[Any]
 class Column(NamedTuple):
     """The values of one column, in the order of the file.
 
-    `type` is "number" (values: float64, 0.0 where missing), "category" or "text" (values: int32 positions in
-    `categories`, which are sorted by code point; -1 where missing). `missing` is None where no value is missing.
+    `type` is "number" (values: float64, 0.0 where missing), "category", "text" or "date" (values: int32
+    positions in `categories`, which are sorted by code point; -1 where missing; dates are texts in ISO 8601).
+    `missing` is None where no value is missing.
     """
 
     name: str
@@ -51,7 +52,7 @@ def read_columns(directory: Path, names: Iterable[str]) -> dict[str, Column]:
 def _read_column(directory: Path, place: int, description: dict[str, Any]) -> Column:
     missing = _load(directory, place, ".missing") if description["nulls"] else None
     categories = description["categories"]
-    if description["type"] == "text":
+    if description["type"] in {"text", "date"}:
         categories = _texts(directory, place)
     return Column(
         name=description["name"],

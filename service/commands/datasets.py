@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.session import ServiceCommand, Session, session
+from service.commands.session import CommandError, ServiceCommand, Session, session
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -23,17 +23,21 @@ def add(
     context: typer.Context,
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE|URI", help="A CSV file with a header, or where the service finds one (https://…)"),
+        typer.Argument(
+            metavar="FILE|URI",
+            help="A CSV, Parquet, Arrow or NumPy file, or where the service finds one (https://…)",
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="Its name (default: the file's, without its ending)")] = None,
     option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="How to read it, e.g. delimiter=';' (repeatable)")
     ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Say what would be understood, and add nothing")] = False,  # noqa: FBT002
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is read and show its columns")] = True,  # noqa: FBT002
 ) -> None:
     """Upload a file as a dataset, or have the service fetch it. The same name again makes a new version.
 
-    Options are those of the API: delimiter, decimal, header, missing_markers, types. For example:
+    Options are those of the API: format, delimiter, decimal, header, missing_markers, types, on_bad_rows. For example:
 
       gradsum dataset add deploy/examples/digits/digits.csv --name digits
 
@@ -42,15 +46,20 @@ def add(
       gradsum dataset add people.csv --option delimiter=';' --option types.postcode=category
     """
     from service.commands.job_files import read_options  # noqa: PLC0415 - quick --help
-    from service.rendering import show_dataset  # noqa: PLC0415
+    from service.rendering import show_dataset, show_preview  # noqa: PLC0415
 
     asked = session(context)
     options = read_options(option or [])
     with asked.client() as client:
+        if "://" in file and preview:
+            raise CommandError("A preview is of a file at hand. Leave --preview out, or download the file first.")
         if "://" in file:
             dataset = client.import_dataset(file, name, options)
         else:
-            dataset = _upload(asked, client, Path(file), name, options)
+            dataset = _upload(asked, client, Path(file), name, options, preview=preview)
+        if preview:
+            asked.show(dataset, lambda found: show_preview(asked.console(), found))
+            return
         while wait and dataset["status"] == "preparing":
             time.sleep(POLL_SECONDS)
             dataset = client.dataset(dataset["id"])
@@ -105,8 +114,10 @@ def rm(context: typer.Context, dataset: Reference) -> None:
     asked.show(answer, lambda _answer: typer.echo(f"{found['name']}@{found['version']} deleted"))
 
 
-def _upload(asked: Session, client: "Client", file: Path, name: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    """The dataset as the API answers; a bar shows the way of a large file."""
+def _upload(
+    asked: Session, client: "Client", file: Path, name: str | None, options: dict[str, Any], *, preview: bool
+) -> dict[str, Any]:
+    """The dataset, or what would become of the file, as the API answers; a bar shows the way of a large file."""
     from rich.progress import Progress  # noqa: PLC0415 - quick --help
 
     from service.commands.job_files import cannot_read  # noqa: PLC0415
@@ -118,6 +129,7 @@ def _upload(asked: Session, client: "Client", file: Path, name: str | None, opti
         console = asked.console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(f"uploading {file.name}", total=size)
-            return client.add_dataset(file, name, options, lambda sent: bar.update(task, completed=sent))
+            send = client.preview_dataset if preview else client.add_dataset
+            return send(file, name, options, lambda sent: bar.update(task, completed=sent))
     except OSError as error:
         raise cannot_read(str(file), error) from None

@@ -4,18 +4,18 @@ import contextlib
 import shutil
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse
 
 from service.errors import ConflictError, NotFoundError
 from service.paths import columns_directory, upload_path
 from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
-from service.schemas import DatasetDocument, DatasetList, DeletedDocument, ImportRequest
+from service.schemas import DatasetDocument, DatasetList, DeletedDocument, ImportRequest, PreviewDocument
 from service.store import datasets
 from service.store.database import Transaction
 from service.store.datasets import Dataset, DatasetInUseError
 from service.strict_route import StrictRoute
-from service.uploads import read_upload, register
+from service.uploads import preview, read_upload, register
 from service.views import dataset_view, deleted_view, page_view
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
@@ -26,16 +26,24 @@ Status = Literal["preparing", "ready", "failed"]
 BY_URI = {"requestBody": {"content": {"application/json": {"schema": ImportRequest.model_json_schema()}}}}
 
 
-@router.post("", status_code=201, responses={201: {"model": DatasetDocument}}, openapi_extra=BY_URI)
+@router.post(
+    "",
+    status_code=201,
+    responses={200: {"model": PreviewDocument}, 201: {"model": DatasetDocument}},
+    openapi_extra=BY_URI,
+)
 def upload_dataset(
     context: InContext,
-    file: Annotated[UploadFile, File(description="A CSV file with a header")],
+    file: Annotated[UploadFile, File(description="A CSV, Parquet, Arrow or NumPy file")],
     name: Annotated[str | None, Form(description="Default: the file's name without its ending")] = None,
     options: Annotated[str | None, Form(description='JSON: {"delimiter": ";", "types": {"zip": "category"}}')] = None,
     tags: Annotated[str | None, Form(description='JSON: {"team": "growth"}')] = None,
+    dry_run: Annotated[bool, Query(description="Say what would be understood, and keep nothing")] = False,  # noqa: FBT002
 ) -> JSONResponse:
     """Register a file, or in JSON a URI. The same content under the same name is the version that is there already."""
     upload = read_upload(name, options, tags, file.filename)
+    if dry_run:
+        return JSONResponse(preview(context.settings, upload, file.file))
     dataset = register(context.database, context.settings, upload, file.file, PROJECT, ACTOR)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
 

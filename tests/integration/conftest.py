@@ -18,6 +18,7 @@ import uvicorn
 
 from service import ingest
 from service.app import create_app
+from service.facts import data_limits_of
 from service.paths import columns_directory, upload_path
 from service.processes import adopt_orphans
 from service.settings import Settings
@@ -46,11 +47,11 @@ class Api(NamedTuple):
         with self.database.read() as connection:
             dataset = datasets.get(connection, dataset_id)
         assert dataset is not None
-        storage, limits = self.settings.storage, {"columns": self.settings.limit_columns}
+        storage, limits = self.settings.storage, data_limits_of(self.settings)
         upload = upload_path(storage, dataset_id)
-        read = ingest.ingest_csv(upload, dataset.options, columns_directory(storage, dataset.content_key), limits)
+        read = ingest.ingest_file(upload, dataset.options, columns_directory(storage, dataset.content_key), limits)
         with self.database.write() as connection:
-            datasets.finish(connection, dataset_id, read["rows"], 0, read["columns"])
+            datasets.finish(connection, dataset_id, read["rows"], read["rejected_rows"], read["columns"])
         upload.unlink()
 
     def ready_dataset(self, name: str, text: str) -> str:

@@ -61,6 +61,16 @@ def test_a_dataset_is_fetched_from_where_the_operator_allows(service: RunningSer
     assert "GRADSUM_IMPORT_ROOTS" in refused.stderr
 
 
+def test_a_preview_adds_nothing(service: RunningService, tmp_path: Path) -> None:
+    file = tmp_path / "looked-at.csv"
+    file.write_text("width;kind\n1,5;a\n2,5;b\n")
+    done = service.gradsum("dataset", "add", str(file), "--preview")
+    assert done.returncode == 0, done.stderr
+    for said in ("looked-at", "width", "number", "1,5, 2,5", "category", "nothing was added"):
+        assert said in done.stdout
+    assert service.json("dataset", "list", "--name", "looked-at")["data"] == []
+
+
 def test_datasets_are_listed_shown_and_removed(service: RunningService, tmp_path: Path) -> None:
     file = tmp_path / "passing.csv"
     for version in (1, 2):

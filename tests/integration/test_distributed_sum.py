@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import ray
 
-from service.ingest import ingest_csv
+from service.ingest import ingest_file
 from workers import numerics, team
 from workers.batches import NO_TRAINING
 from workers.driver import Driver
@@ -48,7 +48,7 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DatasetFacts]:
     directory = tmp_path_factory.mktemp("storage") / "digits"
-    read = ingest_csv(DIGITS, {}, directory, {"columns": 1000})
+    read = ingest_file(DIGITS, {}, directory, {"columns": 1000})
     return directory, DatasetFacts("ds_1", "digits", read["rows"], read["columns"])
 
 
@@ -226,7 +226,7 @@ def test_numbers_are_predicted_from_categories_and_numbers(tmp_path: Path) -> No
     file = tmp_path / "houses.csv"
     rows = [f"{('Oslo', 'Bergen', 'Paris')[n % 3]},{n},{2.5 * n + 40 * (n % 3)}" for n in range(200)]
     file.write_text("city,size,price\n" + "\n".join(rows) + "\n")
-    read = ingest_csv(file, {}, tmp_path / "houses", {"columns": 10})
+    read = ingest_file(file, {}, tmp_path / "houses", {"columns": 10})
     facts = DatasetFacts("ds_2", "houses", read["rows"], read["columns"])
     body = {"dataset": "houses", "target": "price", "split": {"validation": 0.2, "test": 0.1}}
     spec = resolve(parse(body), facts, LIMITS).spec
@@ -251,7 +251,7 @@ def test_numbers_are_predicted_from_categories_and_numbers(tmp_path: Path) -> No
 def test_weights_that_overflow_end_the_attempt_before_they_are_recorded(tmp_path: Path, epochs: int) -> None:
     file = tmp_path / "steep.csv"
     file.write_text("x,y\n" + "".join(f"{n}e15,{n}.5e15\n" for n in range(1, 100)))
-    read = ingest_csv(file, {}, tmp_path / "steep", {"columns": 10})
+    read = ingest_file(file, {}, tmp_path / "steep", {"columns": 10})
     body = {
         "dataset": "steep",
         "target": "y",

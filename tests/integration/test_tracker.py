@@ -183,7 +183,7 @@ class Record:
     def _ready_dataset(self) -> datasets.Dataset:
         upload, key, dataset_id = self.directory / "people.csv", "a" * 64, datasets.new_id()
         upload.write_text(CSV)
-        read = ingest.ingest_csv(upload, {}, columns_directory(self.storage, key), {"columns": 100})
+        read = ingest.ingest_file(upload, {}, columns_directory(self.storage, key), {"columns": 100})
         described: dict[str, Any] = {"options": {}, "source": {}, "sha256": "b" * 64, "content_key": key, "tags": {}}
         owner: dict[str, Any] = {"project": "default", "actor": "anonymous"}
         with self.database.write() as connection:

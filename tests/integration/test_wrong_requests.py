@@ -220,7 +220,7 @@ UPLOADS = [
         Row("NaN in a column", csv("a,b\n1,NaN\n2,3\n"), 422, "nonfinite_values", ("'b'",)),
         Row("a column twice", csv("a,a\n1,2\n"), 422, "duplicate_column", ("'a'",)),
         Row("a web page", csv("<!DOCTYPE html><html><body>Log in</body></html>"), 422, "format_mismatch", ("HTML",)),
-        Row("a zip file", csv(b"PK\x03\x04" + bytes(100)), 422, "format_mismatch", ("zip archive",)),
+        Row("a zip file", csv(b"PK\x03\x04" + bytes(100)), 422, "file_corrupt", ("archive", "cut off")),
         Row(
             "an unknown option",
             csv("a\n1\n", options='{"delimitr": ";"}'),
@@ -275,7 +275,7 @@ UPLOADS = [
             "body_too_large",
             ("200,000 bytes",),
         ),
-        Row("a dry run", csv("a\n1\n"), 422, "unknown_field", ("dry_run",), "/v1/datasets?dry_run=true"),
+        Row("a dry run", csv("a,b\n1\n"), 422, "ragged_row", ("Row 2",), "/v1/datasets?dry_run=true"),
     ]
 ]
 PLACES = [

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from service.ingest import ingest_csv
+from service.ingest import ingest_file
 from workers.dataset import read_columns, read_metadata
 from workers.errors import DataError
 
@@ -10,7 +10,7 @@ from workers.errors import DataError
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     (tmp_path / "upload").write_text("size,color\n1.5,red\n2.5,\n")
-    ingest_csv(tmp_path / "upload", {}, tmp_path / "dataset", {"columns": 10})
+    ingest_file(tmp_path / "upload", {}, tmp_path / "dataset", {"columns": 10})
     return tmp_path / "dataset"
 
 

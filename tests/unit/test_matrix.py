@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.ingest import ingest_csv
+from service.ingest import ingest_file
 from workers.errors import DataError
 from workers.matrix import MatrixRequest, build, matrix_key, open_matrix, request_from_json
 
@@ -16,7 +16,7 @@ ROW_SPLIT = {"validation": 0.25, "test": 0.25, "by": "row", "column": None, "sal
 
 def dataset(tmp_path: Path, content: str) -> Path:
     (tmp_path / "upload").write_text(content)
-    ingest_csv(tmp_path / "upload", {}, tmp_path / "dataset", {"columns": 1000})
+    ingest_file(tmp_path / "upload", {}, tmp_path / "dataset", {"columns": 1000})
     return tmp_path / "dataset"
 
 
@@ -39,7 +39,7 @@ def refused(tmp_path: Path, content: str, wanted: MatrixRequest) -> tuple[str, s
 
 
 def test_the_digits_are_standardised_over_training_rows(tmp_path: Path) -> None:
-    columns = ingest_csv(DIGITS, {}, tmp_path / "dataset", {"columns": 1000})["columns"]
+    columns = ingest_file(DIGITS, {}, tmp_path / "dataset", {"columns": 1000})["columns"]
     features = tuple(column["name"] for column in columns[:-1])
     wanted = request("digit", *features, split=HASH_SPLIT, standardize=True, dtype="float64")
     meta = build(tmp_path / "dataset", wanted, tmp_path / "matrix")

@@ -1,0 +1,57 @@
+"""Files in gzip, expanded within limits: a small file that expands to a huge one is refused, not written."""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from workers.errors import DataError
+
+BLOCK_BYTES = 2**20
+MOST_EXPANSION = 200
+FREE_EXPANSION_BYTES = 2**26
+"""A file may expand to this size whatever its own; above, to MOST_EXPANSION times its own."""
+
+
+def expansion_limit(compressed_bytes: int, limits: Mapping[str, int]) -> int:
+    """The bytes that a file of this size may expand to."""
+    limit = max(FREE_EXPANSION_BYTES, MOST_EXPANSION * compressed_bytes)
+    return min(limit, limits.get("bytes", limit))
+
+
+def expanded_head(path: Path, n_bytes: int) -> bytes:
+    """The first `n_bytes` of what a gzip file holds, or as many as there are."""
+    with path.open("rb") as file:
+        return b"".join(_expanded(file, n_bytes, may_end_early=True))[:n_bytes]
+
+
+def expand(path: Path, destination: Path, limits: Mapping[str, int]) -> None:
+    """Write what a gzip file holds; DataError `archive_too_large` or `file_corrupt`."""
+    size = path.stat().st_size
+    limit = expansion_limit(size, limits)
+    n_bytes = 0
+    with path.open("rb") as file, destination.open("xb") as expanded:
+        for block in _expanded(file, limit + 1, may_end_early=False):
+            n_bytes += len(block)
+            if n_bytes > limit:
+                raise DataError(
+                    f"The gzip file of {size:,} bytes expands to more than {limit:,} bytes, which is the limit for it. "
+                    f"Upload it expanded, or as Parquet.",
+                    code="archive_too_large",
+                )
+            expanded.write(block)
+
+
+def _expanded(file: BinaryIO, most_bytes: int, *, may_end_early: bool) -> Iterator[bytes]:
+    n_bytes = 0
+    try:
+        with gzip.GzipFile(fileobj=file) as expanding:
+            while n_bytes < most_bytes and (block := expanding.read1(BLOCK_BYTES)):
+                n_bytes += len(block)
+                yield block
+    except EOFError:
+        if not may_end_early:
+            raise DataError("The gzip file is cut off. Upload it again.", code="file_corrupt") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"The gzip file is damaged ({error}). Upload it again.", code="file_corrupt") from None
