@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
-from service import logs
+from service import logs, resources
 from service.app import create_app
 from service.child import Child
 from service.imports.fetch import fetch
@@ -196,7 +196,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         database = Database(settings.database_url)
         opened.callback(database.close)
         log = logs.logger("test")
-        children = Child("service.prepare", log, when_asked=True), Child("service.prepare", log)
+        fetching = Child("service.prepare", log, when_asked=True)
+        children = fetching, Child("service.prepare", log, environment=resources.ENVIRONMENT)
         for child in children:
             opened.callback(child.stop)
         fetching = Fetching(database, settings, children[0], log)
