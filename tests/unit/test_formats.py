@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from service import ingest
+from service import head, ingest
 from service.file_options import parse_options
 from service.resources import ENVIRONMENT
 from tests import corpus
@@ -142,7 +142,7 @@ def test_the_dialect_is_that_of_the_beginning_of_the_file(tmp_path: Path) -> Non
     path = tmp_path / "upload"
     path.write_bytes(german)
     limits = LIMITS
-    understood = ingest.preview(path, {}, limits)
+    understood = head.preview(path, {}, limits)
     assert [understood[name] for name in ("delimiter", "decimal", "whole_file")] == [";", ",", False]
     found = ingest.ingest_file(path, {}, tmp_path / "dataset", limits)
     assert (found["rows"], found["columns"][0]["max"]) == (300_000, 1.5)
@@ -151,18 +151,18 @@ def test_the_dialect_is_that_of_the_beginning_of_the_file(tmp_path: Path) -> Non
 def test_a_preview_shows_types_samples_and_problems(tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(b"a\tb\n1\tred\n\tblue\n3\t\n" + b"4\tred\n" * 300_000)
-    understood = ingest.preview(path, {}, LIMITS)
+    understood = head.preview(path, {}, LIMITS)
     assert (understood["format"], understood["delimiter"], understood["rows_looked_at"] > 1000) == ("csv", "\t", True)
     first = {"name": "a", "type": "number", "nulls": 1, "samples": ["1", "", "3", "4", "4"], "problem": None}
     assert understood["columns"][0] == first
     path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"x,2\n")
-    assert ingest.preview(path, {}, LIMITS)["columns"][0]["problem"] is None
+    assert head.preview(path, {}, LIMITS)["columns"][0]["problem"] is None
 
 
 def test_a_preview_of_parquet_is_its_first_rows(tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(corpus.parquet(corpus.table(a=np.arange(20_000.0), b=["x"] * 20_000)))
-    understood = ingest.preview(path, {}, LIMITS)
+    understood = head.preview(path, {}, LIMITS)
     assert (understood["format"], understood["rows_looked_at"], understood["whole_file"]) == ("parquet", 10_000, False)
     assert [column["samples"][:2] for column in understood["columns"]] == [["0.0", "1.0"], ["x", "x"]]
     assert [path.name for path in tmp_path.iterdir()] == ["upload"]
