@@ -51,7 +51,7 @@ def test_a_bad_file_is_refused_at_upload_and_leaves_nothing(api: Api, bad: Bad, 
     assert (answer.status_code, problem["type"]) == (422, f"/problems/{bad.code}"), problem
     assert "Traceback" not in answer.text
     assert api.left() == before
-    assert corpus.CANARY == []
+    assert not corpus.CANARY.exists()
 
 
 @pytest.mark.parametrize(
