@@ -21,7 +21,7 @@ SECONDS = 60
 
 
 def look_at(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -> dict[str, Any]:
-    """What `service.ingest.preview_of` says of the file; its DataError, or `file_corrupt` where the process ended."""
+    """What `service.head.preview_of` says of the file; its DataError, or `file_corrupt` where the process ended."""
     request = json.dumps({"path": str(path), "options": options, "limits": dict(limits)})
     try:
         done = subprocess.run(
@@ -46,7 +46,7 @@ def look_at(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -> d
 
 def main() -> int:
     """Answer the request on standard input."""
-    from service.ingest import preview_of  # noqa: PLC0415 - it imports this module to ask
+    from service.head import preview_of  # noqa: PLC0415 - it imports this module to ask
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))

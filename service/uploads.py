@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
-from service import ingest
+from service import head, ingest
 from service.errors import Problem, UnprocessableError
 from service.facts import data_limits_of
 from service.paths import upload_path
@@ -52,7 +52,7 @@ def register(
     limits = data_limits_of(settings)
     with _removed_unless_kept(path) as keep:
         sha256, n_bytes = _copy(file, path)
-        ingest.check_head(path, upload.options, limits)
+        head.check_head(path, upload.options, limits)
         with database.write() as connection:
             dataset, is_new = datasets.add(
                 connection,
@@ -77,7 +77,7 @@ def preview(settings: Settings, upload: Upload, file: BinaryIO) -> dict[str, Any
     path = upload_path(settings.storage, datasets.new_id())
     with _removed_unless_kept(path):
         _, n_bytes = _copy(file, path)
-        understood = ingest.preview(path, upload.options, data_limits_of(settings))
+        understood = head.preview(path, upload.options, data_limits_of(settings))
     return {**understood, "name": upload.name, "bytes": n_bytes, "options": upload.options}
 
 

@@ -2,12 +2,15 @@
 
 import gzip
 import io
+import os
 import pickle
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,8 +23,8 @@ import pyarrow.parquet as pq
 from pyarrow.parquet import encryption
 
 SIZES, COLOURS = [1.5, 2.0, None], ["red", "blue", "red"]
-CANARY: list[str] = []
-"""What a pickle of this corpus appends to when it is loaded."""
+CANARY = Path(tempfile.gettempdir()) / f"gradsum-canary-{os.getpid()}"
+"""A directory that a pickle of this corpus makes when it is loaded, in whatever process."""
 
 
 class Bad(NamedTuple):
@@ -37,7 +40,7 @@ class Bad(NamedTuple):
 
 class Harm:
     def __reduce__(self) -> tuple[Any, ...]:
-        return CANARY.append, ("loaded",)
+        return os.mkdir, (str(CANARY),)
 
 
 def table(**columns: Any) -> pa.Table:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.ingest import check_head, check_options, content_key, ingest_file
+from service.head import check_head
+from service.ingest import check_options, content_key, ingest_file
 from workers.dataset import read_columns, read_metadata
 from workers.errors import DataError
 

@@ -1,0 +1,141 @@
+"""Looks at the beginning of a file: what shows that it can't be a dataset, and what would be understood of it."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from service.column_types import typed_column
+from service.compressed import expanded_head
+from service.csv_file import open_csv, read_csv
+from service.file_format import FileFormat
+from service.file_options import FileOptions, parse_options
+from service.look import look_at
+from service.table import Table, read_batches
+from service.table_columns import check_declared, format_of, open_batches, reading_of, typed_columns
+from workers.errors import DataError
+
+HEAD_BYTES = 2**20
+HEAD_ROWS = 10_000
+SAMPLES = 5
+SAMPLE_CHARACTERS = 40
+
+
+class Head(NamedTuple):
+    """The beginning of a file: its rows, and whether they are all."""
+
+    table: Table
+    decimal: str
+    delimiter: str | None
+    is_whole: bool
+
+
+def check_head(path: Path, options: dict[str, Any], limits: Mapping[str, int], limit_bytes: int = HEAD_BYTES) -> None:
+    """DataError where the beginning of a file shows already that it can't be a dataset.
+
+    Of a larger file only what can't be otherwise in the whole is refused: the types of a CSV file's columns follow from
+    all of their values, unless they are declared. Binary formats are opened by a process of their own.
+    """
+    parsed = parse_options(options)
+    found = format_of(path, parsed)
+    if found.name != "csv":
+        look_at(path, options, limits)
+        return
+    with _csv_head(path, found, parsed, limits, limit_bytes) as head:
+        if head is not None:
+            _check_head_columns(head, parsed)
+
+
+def preview(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -> dict[str, Any]:
+    """What would be understood of the file, from its beginning; DataError as `check_head`."""
+    found = format_of(path, parse_options(options))
+    return preview_of(path, options, limits) if found.name == "csv" else look_at(path, options, limits)
+
+
+def preview_of(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -> dict[str, Any]:
+    """The same, in this process."""
+    parsed = parse_options(options)
+    found = format_of(path, parsed)
+    if found.name != "csv":
+        source = open_batches(path, found, parsed, limits)
+        table = read_batches(source, limits, HEAD_ROWS)
+        return _described(Head(table, ".", None, is_whole=table.rows == source.rows), found, parsed)
+    with _csv_head(path, found, parsed, limits, HEAD_BYTES) as head:
+        if head is None:
+            raise DataError("The first megabyte has no whole row to look at.", code="nothing_to_preview")
+        return _described(head, found, parsed)
+
+
+@contextmanager
+def _csv_head(
+    path: Path, found: FileFormat, options: FileOptions, limits: Mapping[str, int], limit_bytes: int
+) -> Iterator[Head | None]:
+    """The whole rows of the first `limit_bytes` of a CSV file, from here to the end of the block; None without any."""
+    if not found.is_gzip and path.stat().st_size <= limit_bytes:
+        yield _head_of(path, options, limits, is_whole=True)
+        return
+    head = expanded_head(path, limit_bytes + 1) if found.is_gzip else _first_bytes(path, limit_bytes + 1)
+    is_whole = len(head) <= limit_bytes
+    if not is_whole:
+        head = head[: head.rfind(b"\n", 0, limit_bytes) + 1]
+        if head.count(b"\n") < 2 or head.count(b'"') % 2:  # noqa: PLR2004 - a header and a row; or cut inside a value
+            yield None
+            return
+    with tempfile.NamedTemporaryFile(suffix=".csv") as copy:
+        copy.write(head)
+        copy.flush()
+        yield _head_of(Path(copy.name), options, limits, is_whole=is_whole)
+
+
+def _head_of(path: Path, options: FileOptions, limits: Mapping[str, int], *, is_whole: bool) -> Head:
+    file = open_csv(path, options)
+    return Head(read_csv(file, limits), file.decimal, file.delimiter, is_whole)
+
+
+def _first_bytes(path: Path, n_bytes: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(n_bytes)
+
+
+def _described(head: Head, found: FileFormat, options: FileOptions) -> dict[str, Any]:
+    _check_head_columns(head, options)
+    is_csv = found.name == "csv"
+    return {
+        "object": "dataset_preview",
+        "format": found.name,
+        "gzip": found.is_gzip,
+        "delimiter": head.delimiter,
+        "decimal": head.decimal if is_csv else None,
+        "header": options.header if is_csv else None,
+        "rows_looked_at": head.table.rows,
+        "whole_file": head.is_whole,
+        "columns": [_previewed(place, head, options) for place in range(len(head.table.names))],
+    }
+
+
+def _check_head_columns(head: Head, options: FileOptions) -> None:
+    """DataError where the columns can't be read, whatever comes behind the head."""
+    if head.is_whole:
+        typed_columns(head.table._replace(columns=list(head.table.columns)), head.decimal, options)
+        return
+    check_declared(head.table.names, options)
+    if options.skips_bad_rows:
+        return
+    table, reading = head.table, reading_of(head.table, head.decimal, options)
+    for name, values in zip(table.names, table.columns, strict=True):
+        if table.has_types or name in options.types:
+            typed_column(name, values, reading)
+
+
+def _previewed(place: int, head: Head, options: FileOptions) -> dict[str, Any]:
+    """A column as its head shows it; `problem` says what would stand in the way were it the whole column."""
+    name, values = head.table.names[place], head.table.columns[place]
+    samples = [None if value is None else str(value)[:SAMPLE_CHARACTERS] for value in values[:SAMPLES].to_pylist()]
+    kind, nulls, problem = None, None, None
+    try:
+        column = typed_column(name, values, reading_of(head.table, head.decimal, options)).metadata
+        kind, nulls = column["type"], column["nulls"]
+    except DataError as error:
+        problem = error.message
+    return {"name": name, "type": kind, "nulls": nulls, "samples": samples, "problem": problem}
