@@ -5,6 +5,7 @@ Files are hashed in blocks, so that a process reads no more than the rows that i
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from workers.errors import DataError
 BLOCK_BYTES = 2**24
 """What is hashed at once; changing it changes what matrix.json holds."""
 
-Seen = Mapping[Path, tuple[int, int, int]]
+Seen = Mapping[str, tuple[int, int, int]]
 """Inode, size and time of change of each file."""
 
 
@@ -33,7 +34,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
 def look(directory: Path) -> Seen:
     """How the files of a matrix stand now, before anything of them is read."""
     paths = [directory / "matrix.json", *(_path(directory, name) for name in _recorded(directory))]
-    return {path: _state(path) for path in paths}
+    return {str(path): _state(path) for path in paths}
 
 
 def check_unchanged(seen: Seen) -> None:
@@ -59,7 +60,10 @@ def check_all(directory: Path) -> None:
 
 
 def check_rows(directory: Path, arrays: Mapping[str, npt.NDArray[Any]], ranges: Iterable[tuple[int, int]]) -> None:
-    """DataError `data_changed` where the bytes of these rows are not those that were written."""
+    """DataError `data_changed` where the bytes of these rows are not those that were written.
+
+    The first block of each file is `check_heads`' business: small files are hashed only once.
+    """
     ranges = list(ranges)
     for name, recorded in _recorded(directory).items():
         row_bytes, data = arrays[name].strides[0], recorded["bytes"] - arrays[name].nbytes
@@ -69,13 +73,13 @@ def check_rows(directory: Path, arrays: Mapping[str, npt.NDArray[Any]], ranges: 
             if first < last
             for block in _blocks_of(data + first * row_bytes, data + last * row_bytes)
         }
-        _check_blocks(_path(directory, name), recorded["blocks"], sorted(blocks))
+        _check_blocks(_path(directory, name), recorded["blocks"], sorted(blocks - {0}))
 
 
-def changed(path: Path) -> DataError:
+def changed(path: Path | str) -> DataError:
     """The error that names the file."""
     return DataError(
-        f"The file {path.name} of the training matrix is not as it was written: something changed it since. "
+        f"The file {Path(path).name} of the training matrix is not as it was written: something changed it since. "
         f"Nothing was trained on it. Submit the job again: the matrix is then built anew from the dataset.",
         code="data_changed",
     )
@@ -109,9 +113,9 @@ def _path(directory: Path, name: str) -> Path:
     return directory / f"{name}.npy"
 
 
-def _state(path: Path) -> tuple[int, int, int]:
+def _state(path: Path | str) -> tuple[int, int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - twice as quick as Path.stat, and asked for in each epoch
     except OSError:
         raise changed(path) from None
     return found.st_ino, found.st_size, found.st_mtime_ns

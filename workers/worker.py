@@ -2,6 +2,7 @@
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from workers import numerics
 from workers.batches import Step
 from workers.errors import DataError
 from workers.gradients import ShardGradients, Share
+from workers.integrity import check_heads
 from workers.problem import Order, check_shards, problem_of
 from workers.shards import Node
 
@@ -36,6 +38,7 @@ class ShardWorker:
 
     def _what_changed(self) -> str | None:
         try:
+            check_heads(Path(self._order.matrix_directory))
             check_shards(self._order, self._problem, self._shards)
         except DataError as error:
             return error.message
