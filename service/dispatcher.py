@@ -13,6 +13,7 @@ from typing import Any
 from service import resources
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
+from service.facts import Sources
 from service.failures import fail, internal
 from service.imports.fetching import Fetching
 from service.leadership import Leadership
@@ -146,12 +147,13 @@ class Dispatcher:
         """Take the next step of every job that has one."""
         with self._database.read() as connection:
             unfinished = jobs.unfinished(connection)
-            sources = {key: datasets.get(connection, key) for key in {job.dataset_id for job in unfinished}}
+            wanted = {key for job in unfinished for key in (job.dataset_id, job.spec["validation_dataset"]) if key}
+            found = {key: datasets.get(connection, key) for key in wanted}
         self._someone_waits = False
         for job in unfinished:
-            dataset = sources[job.dataset_id]
+            dataset = found[job.dataset_id]
             if dataset is not None:
-                self._advance_or_fail(job, dataset)
+                self._advance_or_fail(job, Sources(dataset, found.get(job.spec["validation_dataset"])))
 
     def _step_down(self) -> None:
         """Another dispatcher leads: our drivers end, and its attempts take their place."""
@@ -159,28 +161,28 @@ class Dispatcher:
             self._running = {}
             self._cluster.restart("another dispatcher leads")
 
-    def _advance_or_fail(self, job: Job, dataset: datasets.Dataset) -> None:
+    def _advance_or_fail(self, job: Job, sources: Sources) -> None:
         """An error of ours about one job ends that job, not the others."""
         try:
-            self._advance(job, dataset)
+            self._advance(job, sources)
         except DatabaseUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - it is logged, and the other jobs must go on
             self._log.exception("job_not_understood", job_id=job.id)
             fail(self._database, self._log, job, internal("Gradsum can't go on with this job", error))
 
-    def _advance(self, job: Job, dataset: datasets.Dataset) -> None:
-        decision = decide(job, self._facts(job, dataset))
+    def _advance(self, job: Job, sources: Sources) -> None:
+        decision = decide(job, self._facts(job, sources))
         match decision.step:
             case "cancel":
                 self._cancel(job)
             case "fail":
-                error = dataset.error if decision.code == "dataset_failed" else None
+                error = sources.error if decision.code == "dataset_failed" else None
                 fail(self._database, self._log, job, error or {"code": decision.code, "message": decision.message})
             case "resolve":
-                self._preparation.resolve(job, dataset)
+                self._preparation.resolve(job, sources)
             case "prepare":
-                self._preparation.build(job, dataset, self._slots or self._settings.worker_slots)
+                self._preparation.build(job, sources, self._slots or self._settings.worker_slots)
             case "start":
                 self._start(job)
             case "restart":
@@ -190,7 +192,7 @@ class Dispatcher:
         if decision.code == "waiting_for_workers" and wanted_workers(job, self._slots) <= (self._slots or 0):
             self._someone_waits = True  # its turn comes before that of all behind it
 
-    def _facts(self, job: Job, dataset: datasets.Dataset) -> Facts:
+    def _facts(self, job: Job, sources: Sources) -> Facts:
         taken = sum(running.workers for running in self._running.values())
         free = 0 if self._someone_waits else max((self._slots or 0) - taken, 0)
         lost = 0
@@ -198,7 +200,7 @@ class Dispatcher:
             with self._database.read() as connection:
                 lost = jobs.lost_drivers(connection, job.id)
         refusal, pausing = self._refusals.reason(job.id), self._refusals.is_pausing(job.id)
-        return Facts(dataset.status, job.id in self._running, self._slots, free, lost, refusal, pausing)
+        return Facts(sources.status, job.id in self._running, self._slots, free, lost, refusal, pausing)
 
     def _explain(self, job: Job, decision: Decision) -> None:
         if decision.status_reason == job.status_reason:

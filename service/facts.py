@@ -1,8 +1,33 @@
 """The service's rows and settings as the training engine wants to see them."""
 
+from typing import Any, NamedTuple
+
 from service.settings import Settings
 from service.store.datasets import Dataset
 from workers.resolve import DatasetFacts, Limits
+
+
+class Sources(NamedTuple):
+    """The datasets of a job: the one that trains, and the one whose rows validate, if there is one."""
+
+    dataset: Dataset
+    validation: Dataset | None = None
+
+    @property
+    def status(self) -> str:
+        """`ready` where all are, else what stands in the way: `failed` or `preparing`."""
+        found = {dataset.status for dataset in self if dataset is not None}
+        return next((status for status in ("failed", "preparing") if status in found), "ready")
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why one of them can't be used."""
+        return next((dataset.error for dataset in self if dataset is not None and dataset.status == "failed"), None)
+
+    @property
+    def facts(self) -> tuple[DatasetFacts, DatasetFacts | None]:
+        """What resolving a spec needs to know of them."""
+        return facts_of(self.dataset), None if self.validation is None else facts_of(self.validation)
 
 
 def facts_of(dataset: Dataset) -> DatasetFacts:

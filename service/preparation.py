@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from service.child import Child, Lost, Message
-from service.facts import data_limits_of, facts_of, limits_of
+from service.facts import Sources, data_limits_of, limits_of
 from service.failures import fail
 from service.logs import Log
 from service.paths import columns_directory, model_directory, start_path, upload_path
@@ -18,7 +18,7 @@ from workers.errors import DataError, GradsumError
 from workers.matrix import MatrixRequest, matrix_key
 from workers.plan import make_plan
 from workers.resolve import check_limits, resolve
-from workers.spec import JobSpec
+from workers.spec import JobSpec, parse
 
 WORK_SECONDS = 6 * 3600.0
 MOST_LOSSES = 3
@@ -64,10 +64,11 @@ class Preparation:
 
         self._ask(dataset.id, request, on_done)
 
-    def resolve(self, job: Job, dataset: Dataset) -> None:
-        """Put values for every `auto`, now that the dataset is known."""
+    def resolve(self, job: Job, sources: Sources) -> None:
+        """Put values for every `auto`, now that the datasets are known."""
+        facts, validation = sources.facts
         try:
-            resolution = resolve(JobSpec.model_validate(job.spec), facts_of(dataset), limits_of(self._settings))
+            resolution = resolve(JobSpec.model_validate(job.spec), facts, limits_of(self._settings), validation)
         except GradsumError as error:
             fail(self._database, self._log, job, {"code": error.code, "message": error.message})
             return
@@ -81,14 +82,17 @@ class Preparation:
                 warnings=[*job.warnings, *resolution.warnings],
             )
 
-    def build(self, job: Job, dataset: Dataset, slots: int) -> None:
+    def build(self, job: Job, sources: Sources, slots: int) -> None:
         """Have the training matrix built, then plan the job."""
         if job.id in self._asked:
             return
         spec = JobSpec.model_validate(job.spec)
-        request = matrix_request(spec)
-        key = matrix_key(dataset.content_key, request)
-        notes = resolve(JobSpec.model_validate(job.requested), facts_of(dataset), limits_of(self._settings)).notes
+        request = matrix_request(spec, sources.dataset)
+        own = sources.dataset.content_key
+        other = None if sources.validation is None else sources.validation.content_key
+        key = matrix_key(own, request, other)
+        facts, validation = sources.facts
+        notes = resolve(parse(job.requested), facts, limits_of(self._settings), validation).notes
 
         def on_done(answer: Message) -> None:
             if "error" in answer:
@@ -104,7 +108,8 @@ class Preparation:
             return
         message = {
             "do": "build",
-            "dataset_directory": str(columns_directory(storage, dataset.content_key)),
+            "dataset_directory": str(columns_directory(storage, own)),
+            "validation_directory": None if other is None else str(columns_directory(storage, other)),
             "request": request._asdict(),
             "destination": str(storage / "matrices" / key),
             "start": start,
@@ -176,16 +181,23 @@ class Preparation:
         self._child.ask(message, WORK_SECONDS, on_answer)
 
 
-def matrix_request(spec: JobSpec) -> MatrixRequest:
-    """What a resolved spec wants of its training matrix."""
+def matrix_request(spec: JobSpec, dataset: Dataset) -> MatrixRequest:
+    """What a resolved spec wants of its training matrix, made of this dataset."""
     if not isinstance(spec.features, list):
         raise TypeError("the spec is not resolved")
     return MatrixRequest(
         targets=spec.targets,
         task=spec.task,
         features=tuple(spec.features),
-        split=spec.split.model_dump(include={"validation", "test", "by", "column", "salt"}),
+        split=spec.split.model_dump(),
         standardize=spec.preprocessing.standardize is True,
         dtype=spec.training.dtype,
         weight_column=spec.weight_column,
+        missing_values=spec.preprocessing.missing_values,
+        missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(dataset),
     )
+
+
+def _missing_markers(dataset: Dataset) -> tuple[str, ...]:
+    """What stood for missing in the dataset's file: an empty text, unless it was said otherwise."""
+    return tuple(dataset.options.get("missing_markers", [""]))

@@ -2,9 +2,9 @@
 
 Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "path", "options", "destination", "limits"},
 {"id", "do": "fetch", "uri", "rules", "s3", "limit_bytes", "limit_seconds", "destination"}
-or {"id", "do": "build", "dataset_directory", "request", "destination", "start": null or {"spec", "source",
-"destination"}} is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}. The process ends when
-the other end of the pipe is closed.
+or {"id", "do": "build", "dataset_directory", "validation_directory" (or null), "request", "destination", "start": null
+or {"spec", "source", "destination"}} is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}.
+The process ends when the other end of the pipe is closed.
 """
 
 import json
@@ -62,7 +62,9 @@ def _do(message: dict[str, Any]) -> dict[str, Any]:
     if message["do"] == "fetch":
         return _fetch(message, destination)
     if message["do"] == "build":
-        matrix = build(Path(message["dataset_directory"]), request_from_json(message["request"]), destination)
+        other = message.get("validation_directory")
+        request = request_from_json(message["request"])
+        matrix = build(Path(message["dataset_directory"]), request, destination, other and Path(other))
         if message["start"] is not None:
             _write_start(matrix, **message["start"])
         return matrix

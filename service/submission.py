@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from service.errors import ConflictError, UnprocessableError
-from service.facts import facts_of, limits_of
+from service.facts import Sources, limits_of
 from service.paths import model_directory
 from service.requests import clean_name
 from service.settings import Settings
@@ -18,6 +18,7 @@ from service.store.datasets import Dataset
 from service.store.jobs import Job
 from service.warm_start import source_job
 from workers.errors import FieldError
+from workers.held_out import check_split
 from workers.network import block_rows
 from workers.plan import Plan, layer_sizes, make_plan
 from workers.resolve import check_limits, classes, resolve
@@ -38,35 +39,41 @@ class Submission(NamedTuple):
     warnings: list[str]
     source: Job | None = None
     """The job whose weights it starts from."""
+    validation: Dataset | None = None
+    """The dataset whose rows validate."""
 
 
 def read_submission(connection: Transaction, settings: Settings, project: str, body: Any) -> Submission:  # noqa: ANN401
     """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong."""
     spec = _with_clean_names(parse(body))
-    dataset = _find(connection, project, spec.dataset)
-    if dataset.status == "failed":
-        reason = (dataset.error or {}).get("message", "its file could not be read.")
-        message = f"Dataset '{dataset.name}@{dataset.version}' can't be used: {reason}"
-        raise UnprocessableError(message, code="dataset_failed", field="dataset")
+    check_split(spec)
+    dataset = _usable(connection, project, spec.dataset, "dataset")
+    validation = None
+    if spec.validation_dataset is not None:
+        validation = _usable(connection, project, spec.validation_dataset, "validation_dataset")
+        spec = spec.model_copy(update={"validation_dataset": validation.id})
+    sources = Sources(dataset, validation)
     source = None
     if spec.warm_start is not None:
         source = source_job(connection, project, spec.warm_start)
         spec = spec.model_copy(update={"warm_start": source.id})
     limits = limits_of(settings)
-    if dataset.status == "preparing":
+    if sources.status == "preparing":
         check_limits(spec, limits, n_inputs=1, n_outputs=1)
         unresolved = spec.model_copy(update={"dataset": dataset.id})
-        return Submission(body, unresolved, dataset, False, [], [], source)  # noqa: FBT003
-    resolution = resolve(spec, facts_of(dataset), limits)
-    submission = Submission(body, resolution.spec, dataset, True, resolution.notes, resolution.warnings, source)  # noqa: FBT003
+        return Submission(body, unresolved, dataset, False, [], [], source, validation)  # noqa: FBT003
+    facts, validation_facts = sources.facts
+    resolved, notes, warnings = resolve(spec, facts, limits, validation_facts)
+    submission = Submission(body, resolved, dataset, True, notes, warnings, source, validation)  # noqa: FBT003
     _check_start(submission, settings)
     return submission
 
 
 def accept(connection: Transaction, submission: Submission, project: str, actor: str) -> Job:
     """The job that the submission makes, queued."""
-    if datasets.get(connection, submission.dataset.id) is None:
-        raise _no_such_dataset(submission.dataset.name)
+    for field, dataset in (("dataset", submission.dataset), ("validation_dataset", submission.validation)):
+        if dataset is not None and datasets.get(connection, dataset.id) is None:
+            raise _no_such_dataset(dataset.name, field)
     if submission.source is not None and jobs.get(connection, submission.source.id) is None:
         message = f"Job {submission.source.id} was deleted, so there are no weights to start from."
         raise UnprocessableError(message, code="warm_start_not_found", field="warm_start")
@@ -93,8 +100,9 @@ def plan_of(submission: Submission, slots: int) -> Plan:
         message = f"Dataset '{submission.dataset.name}' is still being read, so there is no plan yet. Try again."
         raise ConflictError(message, code="dataset_not_ready", headers={"Retry-After": "1"})
     spec, rows = submission.spec, submission.dataset.rows or 0
-    n_validation = round(rows * spec.split.validation)
-    n_training = max(rows - n_validation - round(rows * spec.split.test), 1)
+    n_own = round(rows * spec.split.validation)
+    n_training = max(rows - n_own - round(rows * spec.split.test), 1)
+    n_validation = n_own if submission.validation is None else submission.validation.rows or 0
     return make_plan(
         spec,
         n_inputs=_n_inputs(submission),
@@ -134,7 +142,17 @@ def _with_clean_names(spec: JobSpec) -> JobSpec:
     return spec.model_copy(update=changes)
 
 
-def _find(connection: Transaction, project: str, reference: str) -> Dataset:
+def _usable(connection: Transaction, project: str, reference: str, field: str) -> Dataset:
+    """The dataset that `field` names, unless it failed."""
+    dataset = _find(connection, project, reference, field)
+    if dataset.status == "failed":
+        reason = (dataset.error or {}).get("message", "its file could not be read.")
+        message = f"Dataset '{dataset.name}@{dataset.version}' can't be used: {reason}"
+        raise UnprocessableError(message, code="dataset_failed", field=field)
+    return dataset
+
+
+def _find(connection: Transaction, project: str, reference: str, field: str) -> Dataset:
     if reference.startswith("ds_"):
         found = datasets.get(connection, reference)
     else:
@@ -142,14 +160,14 @@ def _find(connection: Transaction, project: str, reference: str) -> Dataset:
         version = int(match["version"]) if match and match["version"] else None
         found = datasets.find(connection, project, match["name"], version) if match else None
     if found is None or found.project != project:
-        raise _no_such_dataset(reference)
+        raise _no_such_dataset(reference, field)
     return found
 
 
-def _no_such_dataset(reference: str) -> UnprocessableError:
+def _no_such_dataset(reference: str, field: str) -> UnprocessableError:
     name = reference.partition("@")[0]
     message = f"There is no dataset '{reference}'. Upload it: gradsum dataset add FILE --name {name}"
-    return UnprocessableError(message, code="dataset_not_found", errors=[FieldError("dataset", message)])
+    return UnprocessableError(message, code="dataset_not_found", errors=[FieldError(field, message)])
 
 
 def _block_rows(submission: Submission) -> int | None:

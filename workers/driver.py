@@ -21,10 +21,11 @@ from workers.evaluation import Evaluation
 from workers.files import publish_directory
 from workers.gradients import Combine, combine
 from workers.initialization import drawn_parameters, saved_parameters
+from workers.integrity import Seen, check_heads, check_unchanged, look
 from workers.model import save
 from workers.numerics import FingerprintMismatchError, mismatch
 from workers.preprocessing import from_json
-from workers.problem import Order, Problem, problem_of
+from workers.problem import Order, Problem, check_held_out, problem_of
 from workers.team import Team
 from workers.training import Callbacks, Figures, Trained, train
 
@@ -48,6 +49,7 @@ class Attempt:
         self._epochs: list[Figures] = []  # those that the record may not have yet
         self._team: Team | None = None
         self._cancelled = False
+        self._seen: Seen = {}
         self._outcome: dict[str, Any] = {"state": "starting"}
         self._thread = threading.Thread(target=self._run, name=f"{job_id}/{number}", daemon=True)
         self._thread.start()
@@ -95,10 +97,15 @@ class Attempt:
             self._outcome = {"state": "failed", "error": {"code": "driver_failed", "message": message}}
 
     def _train(self) -> dict[str, Any]:
+        directory = Path(self._order.matrix_directory)
+        self._seen = look(directory)
+        check_heads(directory)
         problem = problem_of(self._order)
         others = self._other_numerics()
         team = self._team = Team(self._order, problem, self._combine)
         try:
+            check_held_out(self._order, problem)
+            check_unchanged(self._seen)
             first, last = problem.matrix.training_rows, problem.matrix.training_rows + problem.matrix.validation_rows
             validation = Evaluation(problem, first, last, "validation")
             self._outcome = {"state": "running"}
@@ -107,6 +114,7 @@ class Attempt:
             others += team.other_numerics
             return self._result(problem, trained, validation) | {"numerics": numerics.with_others(others)}
         except Diverged as error:
+            check_unchanged(self._seen)
             if error.parameters is not None:
                 self._publish(problem, error.parameters)
             raise
@@ -128,6 +136,7 @@ class Attempt:
         return drawn_parameters(problem.network, problem.seed, problem.initialization, problem.dtype)
 
     def _on_epoch(self, figures: Figures) -> None:
+        check_unchanged(self._seen)
         if self._team is not None:
             self._team.count_epoch()
         self._epochs.append(figures)
@@ -138,12 +147,13 @@ class Attempt:
         """Write the model's files and return what the job record keeps."""
         matrix = problem.matrix
         test = Evaluation(problem, matrix.training_rows + matrix.validation_rows, len(matrix.X), "test")
+        scores = {**validation.report(trained.parameters), **test.report(trained.parameters)}
+        check_unchanged(self._seen)
         return {
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "loss": trained.loss,
-            **validation.report(trained.parameters),
-            **test.report(trained.parameters),
+            **scores,
             "weights_sha256": self._publish(problem, trained.parameters),
             "stopped_by": trained.stopped_by,
         }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,19 +13,27 @@ import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
 from .dataset import Column, read_columns, read_metadata
+from .duplicates import warnings_of_shared_rows
 from .errors import DataError
 from .files import publish_directory
+from .imputation import fill_of, filled
+from .integrity import check_all, fingerprint
 from .preprocessing import CategoryFeature, Preprocessing, fit, known_codes, to_json, transform
-from .split import Split, split_by_hash, split_by_row
+from .split import Split, row_hashes, split_by_hash, split_by_row, split_by_strata, split_by_time
+from .validation_rows import appended
 
 Array = npt.NDArray[Any]
-VERSION = 2
+VERSION = 3
 """Raised when the same request would give another matrix, so that cached ones are not mistaken for it."""
 BLOCK_VALUES = 2**19
+MISSING_WAY_OUT = {
+    "features": "Set preprocessing.missing_values to mean or most_frequent, clean the file, or leave the column out.",
+    "target": "Fill the column, or remove these rows in the file.",
+}
 
 
 class MatrixRequest(NamedTuple):
-    """What a matrix is made of, beside the dataset. `split` holds validation, test, by (hash | row), column, salt."""
+    """What a matrix is made of, beside its datasets. `split` is that of the spec, as an object."""
 
     targets: tuple[str, ...]
     task: str  # classification | regression
@@ -33,6 +42,9 @@ class MatrixRequest(NamedTuple):
     standardize: bool
     dtype: str  # float32 | float64
     weight_column: str | None = None
+    missing_values: str = "error"  # error | mean | most_frequent
+    missing_markers: tuple[str, ...] = ()
+    """What stands for missing in the dataset's file; predictions understand it where missing values are filled."""
 
 
 class Matrix(NamedTuple):
@@ -56,12 +68,14 @@ class Matrix(NamedTuple):
 
 def request_from_json(saved: Mapping[str, Any]) -> MatrixRequest:
     """The request that travelled as a JSON object with the names of its fields."""
-    return MatrixRequest(**{**saved, "targets": tuple(saved["targets"]), "features": tuple(saved["features"])})
+    lists = {name: tuple(saved[name]) for name in ("targets", "features", "missing_markers") if name in saved}
+    return MatrixRequest(**{**saved, **lists})
 
 
-def matrix_key(content_key: str, request: MatrixRequest) -> str:
-    """The hex SHA-256 that names the matrix of this request from the dataset with this content key."""
-    canonical = json.dumps([VERSION, content_key, request._asdict()], sort_keys=True, ensure_ascii=False)
+def matrix_key(content_key: str, request: MatrixRequest, validation_content_key: str | None = None) -> str:
+    """The hex SHA-256 that names the matrix of this request from the datasets with these content keys."""
+    parts = [VERSION, content_key, validation_content_key, request._asdict()]
+    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -75,29 +89,45 @@ def open_matrix(directory: Path) -> Matrix:
     return Matrix(**arrays, weights=weights, **{**meta, **lists, "classes": classes})
 
 
-def build(dataset_directory: Path, request: MatrixRequest, destination: Path) -> dict[str, Any]:
+def build(
+    dataset_directory: Path, request: MatrixRequest, destination: Path, validation_directory: Path | None = None
+) -> dict[str, Any]:
     """Makes the matrix in `destination`, whole or not at all, unless it is there, and returns its `matrix.json`.
 
-    DataError names what stands in the way: a column that is not there, text or missing values where numbers are
-    needed, a split without rows, fewer than two classes, values beyond the dtype.
+    One that is there and was changed since is made anew. DataError names what stands in the way: a column that is not
+    there, text or missing values where numbers are needed, a split without rows, fewer than two classes, values beyond
+    the dtype. The rows of the dataset in `validation_directory` validate.
     """
-    if not (destination / "matrix.json").exists():
+    if not _is_whole(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as temporary:
-            _write(dataset_directory, request, Path(temporary))
+            _write(dataset_directory, validation_directory, request, Path(temporary))
             publish_directory(Path(temporary), destination)
     meta: dict[str, Any] = json.loads((destination / "matrix.json").read_bytes())
     return meta
 
 
-def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> None:
-    metadata = read_metadata(dataset_directory)
-    columns = read_columns(dataset_directory, _needed([column["name"] for column in metadata["columns"]], request))
-    _check(columns, request, metadata["first_row"])
+def _is_whole(directory: Path) -> bool:
+    """Whether the matrix is there as it was written; what is left of one that is not makes room."""
+    if not directory.exists():
+        return False
+    try:
+        check_all(directory)
+    except DataError:
+        shutil.rmtree(directory)
+        return False
+    return True
+
+
+def _write(dataset_directory: Path, validation_directory: Path | None, request: MatrixRequest, directory: Path) -> None:
+    columns, metadata = _read(dataset_directory, request)
     split = _split(columns, metadata["rows"], request)
+    if validation_directory is not None:
+        columns, split = _with_validation_rows(columns, split, validation_directory, request)
     order = np.concatenate(split)
-    classes, y = _targets([columns[name] for name in request.targets], request)
-    preprocessing, raw, warnings = _fit([columns[name] for name in request.features], split.training, request)
+    targets, features = ([columns[name] for name in names] for names in (request.targets, request.features))
+    classes, y = _targets(targets, request)
+    preprocessing, raw, warnings = _fit(features, split.training, request)
     _write_inputs(directory / "X.npy", preprocessing, raw, order, request.dtype)
     np.save(directory / "y.npy", y[order], allow_pickle=False)
     if request.weight_column is not None:
@@ -113,10 +143,36 @@ def _write(dataset_directory: Path, request: MatrixRequest, directory: Path) -> 
         "preprocessing": to_json(preprocessing),
         "n_inputs": preprocessing.n_inputs,
         "dtype": request.dtype,
-        "warnings": warnings,
-        "arrays": {file.stem: _fingerprint(file) for file in sorted(directory.glob("*.npy"))},
+        "warnings": warnings + warnings_of_shared_rows([*features, *targets], split),
+        "arrays": {file.stem: fingerprint(file) for file in sorted(directory.glob("*.npy"))},
     }
     (directory / "matrix.json").write_text(json.dumps(meta, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
+
+def _read(directory: Path, request: MatrixRequest) -> tuple[dict[str, Column], dict[str, Any]]:
+    """The columns that a matrix takes of its dataset, and the dataset's metadata."""
+    metadata = read_metadata(directory)
+    columns = read_columns(directory, _needed([column["name"] for column in metadata["columns"]], request))
+    _check(columns, request, metadata["first_row"])
+    return columns, metadata
+
+
+def _with_validation_rows(
+    columns: dict[str, Column], split: Split, directory: Path, request: MatrixRequest
+) -> tuple[dict[str, Column], Split]:
+    """The columns with the rows of the validation dataset behind theirs, and the split with these rows."""
+    weights = [] if request.weight_column is None else [request.weight_column]
+    used = [*request.targets, *request.features, *weights]
+    try:
+        theirs = read_columns(directory, used)
+        _check(theirs, request, read_metadata(directory)["first_row"])
+    except DataError as error:
+        message = f"In the validation dataset: {error.message}"
+        raise DataError(message, code=error.code, field="validation_dataset") from None
+    classes = request.targets[0] if request.task == "classification" else None
+    joined = {name: appended(columns[name], theirs[name], is_target=name == classes) for name in used}
+    rows = len(columns[used[0]].values)
+    return joined, split._replace(validation=np.arange(rows, rows + len(theirs[used[0]].values)))
 
 
 def _needed(names: list[str], request: MatrixRequest) -> list[str]:
@@ -128,9 +184,15 @@ def _needed(names: list[str], request: MatrixRequest) -> list[str]:
     if request.split["by"] == "row":
         return [*request.targets, *request.features, *weights]
     if column is None:
+        _refuse_no_column(request.split["by"])
         return names
     _refuse_unknown([column], names, "split.column")
     return [*request.targets, *request.features, *weights, column]
+
+
+def _refuse_no_column(by: str) -> None:
+    if by != "hash":
+        raise DataError(f"split.by {by} needs split.column.", code="invalid_split", field="split.column")
 
 
 def _refuse_unknown(wanted: Iterable[str], names: list[str], field: str) -> None:
@@ -142,7 +204,9 @@ def _refuse_unknown(wanted: Iterable[str], names: list[str], field: str) -> None
 
 def _check(columns: Mapping[str, Column], request: MatrixRequest, first_row: int) -> None:
     """DataError where targets and features are not columns that can be used as such."""
-    for field, names in (("target", request.targets), ("features", request.features)):
+    complete = [("target", request.targets)]
+    complete += [("features", request.features)] if request.missing_values == "error" else []
+    for field, names in complete:
         for name in names:
             _refuse_missing(columns[name], first_row, field)
     if not request.features:
@@ -164,21 +228,25 @@ def _refuse_missing(column: Column, first_row: int, field: str) -> None:
         rows = np.flatnonzero(column.missing)
         raise DataError(
             f"Column '{column.name}' has no value in {len(rows)} of {len(column.values)} rows, "
-            f"first in row {first_row + rows[0]}. Fill the column or remove these rows in the file, or leave it out.",
+            f"first in row {first_row + rows[0]}. {MISSING_WAY_OUT[field]}",
             code="missing_values",
             field=field,
         )
 
 
 def _split(columns: Mapping[str, Column], rows: int, request: MatrixRequest) -> Split:
-    by, column = request.split["by"], request.split["column"]
+    """The split of the dataset's own rows; with a validation dataset, none of them validates."""
+    by, column, salt = request.split["by"], request.split["column"], request.split["salt"]
     validation, test = request.split["validation"], request.split["test"]
     if by == "row":
         return split_by_row(rows, validation, test)
-    if by != "hash":
-        raise DataError(f"split.by must be 'hash' or 'row', not '{by}'.", code="invalid_split", field="split.by")
+    if by == "time":
+        return split_by_time(columns[column], validation, test)
     names = set(columns) - {*request.targets, request.weight_column} if column is None else {column}
-    return split_by_hash([columns[name] for name in names], rows, validation, test, request.split["salt"])
+    hashed = [columns[name] for name in names]
+    if request.split.get("stratify"):
+        return split_by_strata(row_hashes(hashed, rows, salt), columns[request.targets[0]].values, validation, test)
+    return split_by_hash(hashed, rows, validation, test, salt)
 
 
 def _weights(column: Column, split: Split, dtype: str) -> Array:
@@ -239,9 +307,19 @@ def _fit(
     columns: list[Column], training_rows: Array, request: MatrixRequest
 ) -> tuple[Preprocessing, dict[str, Array], list[str]]:
     """The preprocessing, and the columns as it takes them."""
-    raw = {column.name: column.values for column in columns}
+    fills: dict[str, float | str] = {}
+    if request.missing_values != "error":
+        fills = {column.name: fill_of(column, training_rows, request.missing_values) for column in columns}
+    raw = {column.name: filled(column, fills[column.name]) if fills else column.values for column in columns}
     categories = {column.name: column.categories for column in columns if column.categories is not None}
-    preprocessing, warnings = fit(raw, categories, training_rows, standardize=request.standardize)
+    preprocessing, warnings = fit(
+        raw,
+        categories,
+        training_rows,
+        standardize=request.standardize,
+        fills=fills,
+        missing_markers=request.missing_markers if fills else (),
+    )
     for feature in preprocessing.features:
         if isinstance(feature, CategoryFeature):
             raw[feature.name] = known_codes(feature, raw[feature.name], categories[feature.name])
@@ -278,9 +356,3 @@ def _refuse_nonfinite(values: Array, name: str, field: str) -> None:
             code="nonfinite_values",
             field=field,
         )
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    """The SHA-256 and the length of the whole file."""
-    with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}

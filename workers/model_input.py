@@ -26,23 +26,27 @@ def columns_of_rows(
     names = [feature.name for feature in preprocessing.features]
     by_row = [_values_of_row(number, row, names) for number, row in enumerate(rows)]
     by_column = zip(*by_row, strict=True) if by_row else [()] * len(names)
+    markers = frozenset(preprocessing.missing_markers)
     return {
-        feature.name: _column(feature, list(values))
+        feature.name: _column(feature, list(values), markers)
         for feature, values in zip(preprocessing.features, by_column, strict=True)
     }
 
 
 def columns_of_arrays(preprocessing: Preprocessing, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The same columns from arrays of any integer, float or object type, one for each name; more are ignored."""
-    columns = {}
+    columns, markers = {}, frozenset(preprocessing.missing_markers)
     for feature in preprocessing.features:
         if feature.name not in arrays:
             raise ModelInputError(f"Column '{feature.name}' is missing.", code="missing_column", field=feature.name)
         array = np.asarray(arrays[feature.name])
         if isinstance(feature, NumberFeature) and array.dtype.kind in "iuf":
-            columns[feature.name] = _finite(feature.name, array.astype(np.float64), array)
+            column = array.astype(np.float64)
+            if feature.fill is not None:
+                column[np.isnan(column)] = feature.fill
+            columns[feature.name] = _finite(feature.name, column, array)
         else:
-            columns[feature.name] = _column(feature, array.tolist())
+            columns[feature.name] = _column(feature, array.tolist(), markers)
     return columns
 
 
@@ -73,7 +77,9 @@ def _first_of(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:3])}, …, {names[-1]}"  # noqa: PLR2004 - readable
 
 
-def _column(feature: NumberFeature | CategoryFeature, values: list[object]) -> Array:
+def _column(feature: NumberFeature | CategoryFeature, values: list[object], markers: frozenset[str]) -> Array:
+    if feature.fill is not None:
+        values = [feature.fill if _is_missing(value, markers) else value for value in values]
     if isinstance(feature, CategoryFeature):
         texts = [value for value in values if isinstance(value, str)]
         if len(texts) < len(values):
@@ -85,6 +91,15 @@ def _column(feature: NumberFeature | CategoryFeature, values: list[object]) -> A
             if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
                 _refuse(feature.name, number, "a number", value)
     return _finite(feature.name, _numbers(values), values)
+
+
+def _is_missing(value: object, markers: frozenset[str]) -> bool:
+    """Null, NaN, pandas' NA, or one of the dataset's own markers."""
+    if isinstance(value, str):
+        return value.strip() in markers
+    if isinstance(value, float | np.floating):
+        return math.isnan(value)
+    return value is None or type(value).__name__ == "NAType"  # pandas may not be there to ask
 
 
 def _numbers(values: list[Any]) -> Array:

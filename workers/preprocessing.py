@@ -12,24 +12,31 @@ Array = npt.NDArray[Any]
 
 
 class NumberFeature(NamedTuple):
-    """A number column: one input, (x - mean) / std."""
+    """A number column: one input, (x - mean) / std. `fill` takes the place of a missing x; None refuses it."""
 
     name: str
     mean: float
     std: float
+    fill: float | None = None
 
 
 class CategoryFeature(NamedTuple):
-    """A category column: an input for each category (sorted by code point), and a last one for any other text."""
+    """A category column: an input for each category (sorted by code point), and a last one for any other text.
+
+    `fill` takes the place of a missing text; None refuses it.
+    """
 
     name: str
     categories: tuple[str, ...]
+    fill: str | None = None
 
 
 class Preprocessing(NamedTuple):
     """The features, in the order of the inputs they become."""
 
     features: tuple[NumberFeature | CategoryFeature, ...]
+    missing_markers: tuple[str, ...] = ()
+    """Texts that stand for a missing value, beside null and NaN, where a feature fills them."""
 
     @property
     def n_inputs(self) -> int:
@@ -43,12 +50,15 @@ def fit(
     training_rows: Array,
     *,
     standardize: bool,
+    fills: Mapping[str, Any] | None = None,
+    missing_markers: Sequence[str] = (),
 ) -> tuple[Preprocessing, list[str]]:
     """The preprocessing of `columns`, in their order, and warnings about what the model can't learn from.
 
     A column that `categories` names holds positions in that list of texts; the others are float64. None has missing
-    values. Means and deviations are float64 (ddof 0). Categories with fewer than max(2, 0.1 % of) training rows are
-    left out, so that they count as unknown in training and in prediction.
+    values any more: `fills` says what was put in their place (`workers.imputation`). Means
+    and deviations are float64 (ddof 0). Categories with fewer than max(2, 0.1 % of) training rows are left out, so that
+    they count as unknown in training and in prediction.
     """
     features: list[NumberFeature | CategoryFeature] = []
     warnings = []
@@ -60,7 +70,8 @@ def fit(
             features.append(_fit_number(name, values, standardize=standardize))
         if (values == values[0]).all():
             warnings.append(f"Column '{name}' has the same value in all training rows: the model can't learn from it.")
-    return Preprocessing(tuple(features)), warnings
+    filled = (feature._replace(fill=(fills or {}).get(feature.name)) for feature in features)
+    return Preprocessing(tuple(filled), tuple(missing_markers)), warnings
 
 
 def _fit_number(name: str, values: Array, *, standardize: bool) -> NumberFeature:
@@ -121,12 +132,16 @@ def text_codes(feature: CategoryFeature, texts: Sequence[str]) -> Array:
 
 def to_json(preprocessing: Preprocessing) -> dict[str, Any]:
     """A JSON object that `from_json` reads back without loss."""
-    return {"features": [_feature_to_json(feature) for feature in preprocessing.features]}
+    return {
+        "features": [_feature_to_json(feature) for feature in preprocessing.features],
+        "missing_markers": list(preprocessing.missing_markers),
+    }
 
 
 def from_json(saved: Mapping[str, Any]) -> Preprocessing:
     """What `to_json` saved."""
-    return Preprocessing(tuple(_feature_from_json(feature) for feature in saved["features"]))
+    features = tuple(_feature_from_json(feature) for feature in saved["features"])
+    return Preprocessing(features, tuple(saved.get("missing_markers", ())))
 
 
 def _feature_to_json(feature: NumberFeature | CategoryFeature) -> dict[str, Any]:
@@ -136,8 +151,10 @@ def _feature_to_json(feature: NumberFeature | CategoryFeature) -> dict[str, Any]
 
 def _feature_from_json(saved: Mapping[str, Any]) -> NumberFeature | CategoryFeature:
     if saved["type"] == "number":
-        return NumberFeature(saved["name"], float(saved["mean"]), float(saved["std"]))
-    return CategoryFeature(saved["name"], tuple(saved["categories"]))
+        fill = saved.get("fill")
+        mean, std = float(saved["mean"]), float(saved["std"])
+        return NumberFeature(saved["name"], mean, std, None if fill is None else float(fill))
+    return CategoryFeature(saved["name"], tuple(saved["categories"]), saved.get("fill"))
 
 
 def _width(feature: NumberFeature | CategoryFeature) -> int:

@@ -1,5 +1,6 @@
 """What a job trains, in one value: its network, its rows and weights, and how they are cut into shards."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.batches import Batches
+from workers.integrity import check_rows
 from workers.matrix import Matrix, open_matrix
 from workers.network import Network, block_rows
 from workers.objective import Penalty
@@ -134,3 +136,19 @@ def problem_of(order: Order) -> Problem:
         learning_rate=training.learning_rate,
         optimizer=training.optimizer.model_dump(),
     )
+
+
+def check_shards(order: Order, problem: Problem, shards: Iterable[int]) -> None:
+    """DataError `data_changed` where the rows of these shards are not those that were written, on disk."""
+    _check(order, problem, (problem.ranges[shard] for shard in shards))
+
+
+def check_held_out(order: Order, problem: Problem) -> None:
+    """The same for the rows that validate and test."""
+    _check(order, problem, [(problem.matrix.training_rows, len(problem.matrix.X))])
+
+
+def _check(order: Order, problem: Problem, ranges: Iterable[tuple[int, int]]) -> None:
+    matrix = problem.matrix
+    named = {"X": matrix.X, "y": matrix.y} | ({} if matrix.weights is None else {"weights": matrix.weights})
+    check_rows(Path(order.matrix_directory), named, ranges)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from workers.errors import SpecError
+from workers.held_out import check_split, check_split_column, check_validation_columns, left_out, notes_and_warnings
 from workers.initialization import automatic_methods
 from workers.sense import check_sense, check_weights, doubts
 from workers.spec import JobSpec
@@ -74,8 +75,8 @@ class Resolution(NamedTuple):
     warnings: list[str]
 
 
-def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits) -> Resolution:
-    """The spec with a value for every `auto`; SpecError where the spec and the dataset do not fit."""
+def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits, validation: DatasetFacts | None = None) -> Resolution:
+    """The spec with a value for every `auto`; SpecError where the spec and its datasets do not fit."""
     columns = {column["name"]: column for column in dataset.columns}
     _check_columns_exist(spec, columns)
     task, note = _task(spec, columns)
@@ -83,17 +84,24 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits) -> Resolution:
     chosen = _apply_preset(spec.model_dump(), task)
     chosen |= {"dataset": dataset.id, "task": task, "features": features}
     chosen["name"] = spec.name or dataset.name
+    chosen["validation_dataset"] = None if validation is None else validation.id
     if chosen["tracking"]["experiment"] == "auto":
         chosen["tracking"]["experiment"] = spec.tracking.registered_model or chosen["name"]
     resolved = JobSpec.model_validate(chosen)
+    check_split(resolved)
+    check_split_column(resolved, columns)
     check_sense(resolved)
     _check_targets(resolved, columns, warnings)
     check_weights(resolved, columns, classes(resolved, columns))
-    warnings += doubts(resolved)
+    if validation is not None:
+        theirs = {column["name"]: column for column in validation.columns}
+        check_validation_columns(resolved, columns, theirs, classes(resolved, columns))
+    notes, more = notes_and_warnings(resolved)
+    warnings += [*more, *doubts(resolved)]
     check_limits(
         resolved, limits, n_inputs=len(features), n_outputs=len(classes(resolved, columns) or resolved.targets)
     )
-    return Resolution(resolved, [note], warnings)
+    return Resolution(resolved, [note, *notes], warnings)
 
 
 def classes(spec: JobSpec, columns: Mapping[str, Column]) -> list[Any] | None:
@@ -163,13 +171,13 @@ def _features(spec: JobSpec, columns: list[dict[str, Any]]) -> tuple[list[str], 
             raise SpecError(message, field=f"features[{place}]")
     if given:
         return list(given), []
-    no_features = {*spec.targets, *spec.ignore, spec.weight_column}
+    no_features = {*spec.targets, *spec.ignore, spec.weight_column, *left_out(spec)}
     candidates = [column["name"] for column in columns if column["name"] not in no_features]
     features = [name for name in candidates if name in usable]
     if not features:
         raise SpecError("No column is left to learn from.", field="features")
-    left_out = [name for name in candidates if name not in usable]
-    return features, [f"Column '{name}' holds free text or dates and is not used." for name in left_out]
+    unused = [name for name in candidates if name not in usable]
+    return features, [f"Column '{name}' holds free text or dates and is not used." for name in unused]
 
 
 def _given_features(spec: JobSpec) -> list[str]:

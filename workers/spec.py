@@ -226,21 +226,25 @@ def parse(body: object) -> JobSpec:
     except ValidationError as error:
         raise _refusal(field_errors(error, JobSpec)) from None
     refuse_what_is_not_there_yet(spec)
-    return spec
+    return spec if spec.validation_dataset is None else _without_validation_share(spec)
 
 
 def refuse_what_is_not_there_yet(spec: JobSpec) -> None:
     """SpecError for an option that this version of Gradsum does not have: never accepted and ignored."""
     wanted = {
-        "split.by": spec.split.by not in {"hash", "row"},
-        "split.stratify": spec.split.stratify,
-        "validation_dataset": spec.validation_dataset is not None,
-        "preprocessing.missing_values": spec.preprocessing.missing_values != "error",
         "checkpoint": spec.checkpoint != CheckpointOptions(),
     }
     fields = [field for field, is_wanted in wanted.items() if is_wanted]
     if fields:
         raise _refusal(tuple(FieldError(field, "is not available in this version; leave it out") for field in fields))
+
+
+def _without_validation_share(spec: JobSpec) -> JobSpec:
+    """All validation rows come from the validation dataset; SpecError where a share of the dataset is asked for too."""
+    if "validation" in spec.split.model_fields_set and spec.split.validation > 0:
+        message = "must be 0 or left out where a validation_dataset is given"
+        raise _refusal((FieldError("split.validation", message),))
+    return spec.model_copy(update={"split": spec.split.model_copy(update={"validation": 0.0})})
 
 
 def _refusal(problems: tuple[FieldError, ...]) -> SpecError:

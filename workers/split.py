@@ -1,4 +1,4 @@
-"""Which rows train, validate and test: by a hash of their own content, so each row keeps its side for ever."""
+"""Which rows train, validate and test: by their own content, their time or their place, never by a seed."""
 
 import hashlib
 import struct
@@ -41,12 +41,59 @@ def split_by_hash(columns: Iterable[Column], rows: int, validation: float, test:
 
 def split_by_row(rows: int, validation: float, test: float) -> Split:
     """Training, validation, test in the order of the file; the fractions are rounded to the nearest row, halves up."""
-    first_test = rows - int(rows * test + 0.5)
-    first_validation = max(0, first_test - int(rows * validation + 0.5))
+    first_test = rows - _share(rows, test)
+    first_validation = max(0, first_test - _share(rows, validation))
     split = Split(
         *(np.arange(*ends) for ends in ((first_validation,), (first_validation, first_test), (first_test, rows)))
     )
     return _checked(split, rows, validation, test)
+
+
+def split_by_time(column: Column, validation: float, test: float) -> Split:
+    """The last rows by `column` are held out: numbers by value, texts by code point (ISO dates: by time).
+
+    Rows of one time are never torn apart: all of those at a cut belong to the later part.
+    """
+    if column.missing is not None:
+        raise DataError(
+            f"Column '{column.name}' has no value in {np.count_nonzero(column.missing)} rows. A split by time needs "
+            f"one in each row: fill the column, or take another.",
+            code="missing_values",
+            field="split.column",
+        )
+    order = np.argsort(column.values, kind="stable")  # texts are positions in their sorted list
+    times, rows = column.values[order], len(order)
+
+    def first_from(place: int) -> int:
+        return int(np.searchsorted(times, times[place])) if 0 <= place < rows else min(max(place, 0), rows)
+
+    first_test = first_from(rows - _share(rows, test))
+    first_validation = first_from(first_test - _share(rows, validation)) if validation > 0 else first_test
+    parts = np.split(order, [first_validation, first_test])
+    return _checked(Split(*(np.sort(part) for part in parts)), rows, validation, test)
+
+
+def split_by_strata(hashes: Array, classes: Array, validation: float, test: float) -> Split:
+    """Of each class its share of the rows in each part: those with the lowest hashes test, the next ones validate.
+
+    Shares are rounded to the nearest row, halves up; one row of each class is left for training.
+    """
+    parts: list[list[Array]] = [[], [], []]
+    for value in np.unique(classes):
+        rows = np.flatnonzero(classes == value)
+        rows = rows[np.argsort(hashes[rows], kind="stable")]
+        n_test = min(_share(len(rows), test), len(rows) - 1)
+        n_validation = min(_share(len(rows), validation), len(rows) - 1 - n_test)
+        held_out = n_test + n_validation
+        for part, chosen in zip(parts, (rows[held_out:], rows[n_test:held_out], rows[:n_test]), strict=True):
+            part.append(chosen)
+    split = Split(*(np.sort(np.concatenate(part)) for part in parts))
+    return _checked(split, len(classes), validation, test)
+
+
+def _share(rows: int, fraction: float) -> int:
+    """A fraction of the rows, rounded to the nearest one, halves up."""
+    return int(rows * fraction + 0.5)
 
 
 def row_hashes(columns: Iterable[Column], rows: int, salt: str = "") -> Array:

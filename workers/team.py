@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 
 from workers import numerics
 from workers.batches import Batch, Step
+from workers.errors import DataError
 from workers.gradients import Combine, ShardGradients, Share, combine
 from workers.numerics import FingerprintMismatchError, mismatch
-from workers.problem import Order, Problem
+from workers.problem import Order, Problem, check_shards
 from workers.shards import Node, assign
 from workers.training import Sum
 from workers.worker import ShardWorker
 
 START_SECONDS = 60.0
 STEP_SECONDS = 120.0
+BYTES_HASHED_PER_SECOND = 5e7
+"""At least, from a slow disk: what a worker may take until it is ready."""
 
 ACTOR_OPTIONS = {"num_cpus": 0, "resources": {"gradsum": 1e-4}}
 """Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
@@ -54,7 +57,7 @@ class Team:
     """Computes the sum of the shard gradients, this process and the remote workers side by side."""
 
     def __init__(self, order: Order, problem: Problem, combine_parts: Combine = combine) -> None:
-        self._problem = problem
+        self._order, self._problem = order, problem
         self._combine = combine_parts
         self._batches = problem.batches()
         self._accepts_other_numerics = order.accept_other_numerics
@@ -64,8 +67,11 @@ class Team:
         actors = [actor_class.remote(order, shards.start, shards.stop) for shards in others]
         self._local = ShardGradients(problem, own)
         self._driver = Member(platform.node(), os.getpid(), own)
+        descriptions = [actor.describe.remote() for actor in actors]
+        joining = zip(actors, others, descriptions, strict=True)
         try:
-            self._remotes = [self._join(actor, shards) for actor, shards in zip(actors, others, strict=True)]
+            check_shards(order, problem, own)
+            self._remotes = [self._join(actor, shards, description) for actor, shards, description in joining]
         except BaseException:
             for actor in actors:
                 ray.kill(actor)
@@ -95,8 +101,11 @@ class Team:
         for remote in self._remotes:
             ray.kill(remote.actor)
 
-    def _join(self, actor: Any, shards: range) -> Remote:  # noqa: ANN401 - Ray's handle
-        description = ray.get(actor.describe.remote(), timeout=START_SECONDS)
+    def _join(self, actor: Any, shards: range, answer: Any) -> Remote:  # noqa: ANN401 - Ray's handle and reference
+        hashing = self._problem.matrix.X.nbytes / BYTES_HASHED_PER_SECOND
+        description = ray.get(answer, timeout=START_SECONDS + hashing)
+        if description["data_changed"] is not None:
+            raise DataError(description["data_changed"], code="data_changed")
         ours = numerics.fingerprint()
         if description["numerics"] != ours:
             if not self._accepts_other_numerics:
@@ -124,6 +133,7 @@ class Team:
     def _take_over(self, remote: Remote, error: Exception) -> ShardGradients:
         """The driver computes a lost worker's shards from now on: other executor, same bits."""
         ray.kill(remote.actor)
+        check_shards(self._order, self._problem, remote.member.shards)  # the driver has not read these rows yet
         remote.local = ShardGradients(self._problem, remote.member.shards)
         remote.member.replaced_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         remote.member.reason = type(error).__name__

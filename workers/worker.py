@@ -2,14 +2,17 @@
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from workers import numerics
 from workers.batches import Step
+from workers.errors import DataError
 from workers.gradients import ShardGradients, Share
-from workers.problem import Order, problem_of
+from workers.integrity import check_heads
+from workers.problem import Order, check_shards, problem_of
 from workers.shards import Node
 
 
@@ -19,16 +22,27 @@ class ShardWorker:
     def __init__(self, order: Order, first_shard: int, last_shard: int) -> None:
         numerics.use_one_thread()
         problem = problem_of(order)
+        self._order, self._problem = order, problem
+        self._shards = range(first_shard, last_shard)
         self._batches = problem.batches()
         self._gradients = ShardGradients(problem, range(first_shard, last_shard))
 
     def describe(self) -> dict[str, Any]:
-        """Where this worker runs, and what its bits depend on."""
+        """Where this worker runs, what its bits depend on, and whether its rows, hashed for that, were changed."""
         return {
             "node": platform.node(),
             "pid": os.getpid(),
             "numerics": numerics.fingerprint(),
+            "data_changed": self._what_changed(),
         }
+
+    def _what_changed(self) -> str | None:
+        try:
+            check_heads(Path(self._order.matrix_directory))
+            check_shards(self._order, self._problem, self._shards)
+        except DataError as error:
+            return error.message
+        return None
 
     def sums(self, parameters: NDArray[Any], step: Step) -> dict[Node, Share]:
         """The sums of the whole nodes of the step's summation tree that this worker's shards make up."""

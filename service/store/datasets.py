@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from service.store.database import now
@@ -166,7 +166,8 @@ def fail(connection: Connection, dataset_id: str, error: dict[str, Any]) -> None
 
 def delete(connection: Connection, dataset_id: str) -> None:
     """Forget the dataset; DatasetInUseError where a job refers to it."""
-    if connection.execute(select(jobs.c.id).where(jobs.c.dataset_id == dataset_id).limit(1)).first() is not None:
+    uses = or_(jobs.c.dataset_id == dataset_id, jobs.c.spec["validation_dataset"].as_string() == dataset_id)
+    if connection.execute(select(jobs.c.id).where(uses).limit(1)).first() is not None:
         raise DatasetInUseError(dataset_id)
     connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
 

@@ -40,13 +40,16 @@ def save(destination: Path, model_directory: Path, dataset: Dataset, described: 
 
 
 def signature(model: Model) -> ModelSignature:
-    """Numbers of any type (MLflow's `double` would refuse integers), texts for categories; the answer's columns."""
+    """Numbers of any type (MLflow's `double` would refuse integers), texts for categories; the answer's columns.
+
+    Anything where missing values are filled: a column of nothing but NaN is no column of texts to MLflow.
+    """
     inputs = [ColSpec(_input_type(feature), feature.name) for feature in model.preprocessing.features]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(_outputs(model)))
 
 
 def _input_type(feature: NumberFeature | CategoryFeature) -> AnyType | DataType:
-    return AnyType() if isinstance(feature, NumberFeature) else DataType.string
+    return AnyType() if isinstance(feature, NumberFeature) or feature.fill is not None else DataType.string
 
 
 def _outputs(model: Model) -> list[ColSpec]:

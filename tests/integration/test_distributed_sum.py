@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -100,6 +101,18 @@ class ArrivalOrderDriver(Driver):
     """The build that the design forbids: it forgets the tree."""
 
     combine = staticmethod(in_order_of_arrival)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_no_worker_takes_a_step_with_rows_that_were_changed(dataset: tuple[Path, DatasetFacts], tmp_path: Path) -> None:
+    order = order_for(dataset, tmp_path / "model", 2)
+    matrix = Path(shutil.copytree(order.matrix_directory, tmp_path / "matrix"))
+    data = bytearray((matrix / "X.npy").read_bytes())
+    data[len(data) // 2] ^= 1
+    (matrix / "X.npy").write_bytes(data)
+    report = run(Driver, order._replace(matrix_directory=str(matrix)))
+    assert (report["state"], report["error"]["code"], report["epochs"]) == ("failed", "data_changed", [])
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.usefixtures("cluster")

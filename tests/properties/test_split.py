@@ -1,12 +1,13 @@
 import unicodedata
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.columns import numbers, texts
 from workers.dataset import Column
-from workers.split import row_hashes
+from workers.errors import DataError
+from workers.split import row_hashes, split_by_hash, split_by_strata, split_by_time
 
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.none() | st.text(st.characters(codec="utf-8"), max_size=8)
@@ -41,3 +42,51 @@ def test_values_do_not_run_into_each_other(left: tuple[str | None, ...], right: 
 
     hashes = [row_hashes([texts("a", pair[0]), texts("b", pair[1])], 1) for pair in (left, right)]
     assert (hashes[0] == hashes[1]) == (canonical(left) == canonical(right))
+
+
+FRACTIONS = st.floats(0.05, 0.45)
+
+
+@given(groups=st.lists(st.integers(0, 12), min_size=30, max_size=80), validation=FRACTIONS, test=FRACTIONS)
+def test_all_rows_of_a_group_stand_on_one_side(groups: list[int], validation: float, test: float) -> None:
+    try:
+        split = split_by_hash([numbers("g", *map(float, groups))], len(groups), validation, test)
+    except DataError:
+        assume(False)  # noqa: FBT003 - few groups may leave a part without any
+    sides = [{groups[row] for row in part} for part in split]
+    assert sum(map(len, sides)) == len(set(groups))
+
+
+@given(times=st.lists(st.integers(0, 40), min_size=20, max_size=80), validation=FRACTIONS, test=FRACTIONS)
+def test_no_row_is_held_out_before_a_row_that_trains(times: list[int], validation: float, test: float) -> None:
+    try:
+        split = split_by_time(numbers("t", *map(float, times)), validation, test)
+    except DataError:
+        assume(False)  # noqa: FBT003 - one time for many rows may leave none for training
+    training, validating, testing = ([times[row] for row in part] for part in split)
+    assert max(training) < min(validating)
+    assert max(validating) < min(testing)
+    assert len(testing) >= int(len(times) * test + 0.5)
+    assert sorted(np.concatenate(split).tolist()) == list(range(len(times)))
+
+
+@given(
+    classes=st.lists(st.integers(0, 3), min_size=40, max_size=120),
+    validation=FRACTIONS,
+    test=FRACTIONS,
+    seed=st.integers(0, 2**32),
+)
+def test_each_class_has_its_share_in_each_part_in_any_order_of_rows(
+    classes: list[int], validation: float, test: float, seed: int
+) -> None:
+    labels, random = np.array(classes), np.random.default_rng(seed)
+    hashes = random.permutation(len(classes)).astype(np.uint64)
+    split = split_by_strata(hashes, labels, validation, test)
+    for value in set(classes):
+        rows = classes.count(value)
+        for part, fraction in ((split.validation, validation), (split.test, test)):
+            assert abs(np.count_nonzero(labels[part] == value) - fraction * rows) <= 1
+        assert value in labels[split.training]
+    order = random.permutation(len(classes))
+    moved = split_by_strata(hashes[order], labels[order], validation, test)
+    assert all(sorted(order[part].tolist()) == rows.tolist() for part, rows in zip(moved, split, strict=True))

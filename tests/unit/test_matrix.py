@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from service.ingest import ingest_file
-from workers.errors import DataError
+from workers.errors import DataError, ModelInputError
 from workers.matrix import MatrixRequest, build, matrix_key, open_matrix, request_from_json
+from workers.model_input import columns_of_arrays, columns_of_rows
+from workers.preprocessing import from_json, transform
 
 DIGITS = Path("deploy/examples/digits/digits.csv")
 HASH_SPLIT = {"validation": 0.1, "test": 0.0, "by": "hash", "column": None, "salt": ""}
@@ -60,8 +62,10 @@ def test_rows_are_training_then_validation_then_test(tmp_path: Path) -> None:
     assert matrix.X[:, 0].tolist() == list(range(8))
     assert (matrix.training_rows, matrix.validation_rows, matrix.test_rows) == (4, 2, 2)
     assert matrix.X.flags.c_contiguous
+    sha256 = hashlib.sha256((tmp_path / "matrix/X.npy").read_bytes()).hexdigest()
     assert meta["arrays"]["X"] == {
-        "sha256": hashlib.sha256((tmp_path / "matrix/X.npy").read_bytes()).hexdigest(),
+        "sha256": sha256,
+        "blocks": [sha256],
         "bytes": (tmp_path / "matrix/X.npy").stat().st_size,
     }
 
@@ -205,3 +209,95 @@ def test_what_can_not_be_trained_on_is_named(
     code, field, message = refused(tmp_path, content, wanted)
     assert (code, field) == expected[:2]
     assert expected[2] in message
+
+
+GAPS = "a,c,y\n" + "".join(
+    f"{'' if n % 5 == 0 else n / 7},{'?' if n % 4 == 0 else 'red' if n % 3 else 'blue'},{n % 2}\n" for n in range(60)
+)
+
+
+@pytest.mark.parametrize("method", ["mean", "most_frequent"])
+def test_raw_rows_with_gaps_predict_from_the_bits_that_training_saw(tmp_path: Path, method: str) -> None:
+    (tmp_path / "upload").write_text(GAPS)
+    options = {"missing_markers": ["", "?"]}
+    ingest_file(tmp_path / "upload", options, tmp_path / "dataset", {"columns": 10})
+    changes = {"standardize": True, "dtype": "float64", "missing_values": method, "missing_markers": ("", "?")}
+    build(tmp_path / "dataset", request("y", "a", "c", **changes), tmp_path / "matrix")
+    matrix = open_matrix(tmp_path / "matrix")
+    preprocessing = from_json(matrix.preprocessing)
+    rows = [line.split(",") for line in GAPS.splitlines()[1:]]
+    for gap in (None, "", "?", float("nan")):
+        raw = [[float(a) if a else gap, gap if c == "?" else c] for a, c, _ in rows]
+        assert transform(preprocessing, columns_of_rows(preprocessing, raw)).tobytes() == matrix.X.tobytes()
+    frame = {
+        "a": np.array([float(a or "nan") for a, _, _ in rows]),
+        "c": np.array([None if c == "?" else c for _, c, _ in rows], object),
+    }
+    assert transform(preprocessing, columns_of_arrays(preprocessing, frame)).tobytes() == matrix.X.tobytes()
+    with pytest.raises(ModelInputError, match=r"rows\[0\]: column 'a' needs a number, not 'x'"):
+        columns_of_rows(preprocessing, [["x", "red"]])
+
+
+def test_gaps_in_target_and_weights_stay_errors(tmp_path: Path) -> None:
+    for name, wanted in (("y", request(missing_values="mean")), ("w", WEIGHTED._replace(missing_values="mean"))):
+        (tmp_path / name).mkdir()
+        content = "x,y,w\n1,0,1\n2,1,1\n3,,1\n4,1,1\n" if name == "y" else "x,y,w\n1,0,1\n2,1,1\n3,0,\n4,1,1\n"
+        with pytest.raises(DataError, match=f"'{name}'"):
+            build(dataset(tmp_path / name, content), wanted, tmp_path / name / "matrix")
+
+
+def test_test_rows_change_nothing_of_what_is_trained(tmp_path: Path) -> None:
+    matrices = []
+    for name, last in (("one", "3,red,0\n9,blue,1\n"), ("other", ",green,1\n1000,red,0\n")):
+        (tmp_path / name).mkdir()
+        rows = "".join(f"{n},{'red' if n % 3 else 'blue'},{n % 2}\n" for n in range(6))
+        wanted = request("y", "a", "c", missing_values="mean", standardize=True)
+        build(dataset(tmp_path / name, f"a,c,y\n{rows}{last}"), wanted, tmp_path / name / "matrix")
+        matrices.append(open_matrix(tmp_path / name / "matrix"))
+    one, other = matrices
+    n_used = one.training_rows + one.validation_rows
+    assert one.preprocessing == other.preprocessing
+    assert one.X[:n_used].tobytes() == other.X[:n_used].tobytes()
+    assert one.X[n_used:].tobytes() != other.X[n_used:].tobytes()
+    assert one.y[:n_used].tolist() == other.y[:n_used].tolist()
+
+
+def test_another_dataset_validates(tmp_path: Path) -> None:
+    for name in ("train", "validate"):
+        (tmp_path / name).mkdir()
+    mine = dataset(tmp_path / "train", "x,c,y\n1,red,a\n2,blue,b\n3,red,a\n4,blue,b\n")
+    wanted = request("y", "x", "c", split=ROW_SPLIT | {"validation": 0.0})
+    theirs = dataset(tmp_path / "validate", "more,y,c,x\n0,b,green,7\n0,b,blue,8\n")
+    build(mine, wanted, tmp_path / "matrix", theirs)
+    matrix = open_matrix(tmp_path / "matrix")
+    assert (matrix.training_rows, matrix.validation_rows, matrix.test_rows) == (3, 2, 1)
+    assert matrix.X.tolist() == [[1, 1, 0], [2, 0, 1], [3, 1, 0], [7, 0, 1], [8, 0, 1], [4, 0, 1]]
+    assert matrix.y.tolist() == [0, 1, 0, 1, 1, 1]
+    for number, (content, code) in enumerate(
+        (
+            ("y,x\na,1\n", "column_not_found"),
+            ("y,c,x\nz,red,1\n", "unknown_classes"),
+            ("y,c,x\na,red,red\n", "column_types_differ"),
+            ("y,c,x\na,red,\n", "missing_values"),
+        )
+    ):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(DataError) as caught:
+            build(mine, wanted, tmp_path / "other", dataset(tmp_path / str(number), content))
+        assert (caught.value.code, caught.value.errors[0].field) == (code, "validation_dataset")
+
+
+def test_held_out_rows_that_train_too_are_counted(tmp_path: Path) -> None:
+    content = "x,y\n1,0\n2,1\n3,0\n-0,1\n" + "1,0\n2,0\n" + "0,1\n3,0\n"
+    build(dataset(tmp_path, content), request(), tmp_path / "matrix")
+    (warning,) = open_matrix(tmp_path / "matrix").warnings
+    assert warning.startswith("1 of 2 validation rows and 2 of 2 test rows stand in training too")
+
+
+def test_a_matrix_that_was_changed_is_made_anew(tmp_path: Path) -> None:
+    directory = dataset(tmp_path, "x,y\n1,0\n2,1\n3,0\n4,1\n")
+    build(directory, request(), tmp_path / "matrix")
+    whole = (tmp_path / "matrix/X.npy").read_bytes()
+    (tmp_path / "matrix/X.npy").write_bytes(whole[:-1] + b"?")
+    build(directory, request(), tmp_path / "matrix")
+    assert (tmp_path / "matrix/X.npy").read_bytes() == whole

@@ -65,8 +65,8 @@ def test_every_wrong_field_is_told_at_once() -> None:
 
 
 def test_an_option_that_is_not_there_yet_is_refused_and_not_ignored() -> None:
-    errors = errors_of({**SMALLEST, "split": {"by": "group", "column": "id"}, "checkpoint": {"keep": 5}})
-    assert set(errors) == {"split.by", "checkpoint"}
+    errors = errors_of({**SMALLEST, "checkpoint": {"keep": 5}})
+    assert set(errors) == {"checkpoint"}
 
 
 def test_a_spec_survives_json() -> None:

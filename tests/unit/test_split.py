@@ -6,7 +6,7 @@ import pytest
 
 from tests.columns import numbers, texts
 from workers.errors import DataError
-from workers.split import row_hashes, split_by_hash, split_by_row
+from workers.split import row_hashes, split_by_hash, split_by_row, split_by_strata, split_by_time
 
 
 def expected(salt: str, *values: float | str | None) -> int:
@@ -63,3 +63,31 @@ def test_a_split_leaves_a_row_to_train() -> None:
     with pytest.raises(DataError) as caught:
         split_by_row(1, validation=0.9, test=0.0)
     assert caught.value.code == "split_leaves_no_training_row"
+
+
+def test_rows_of_one_time_stay_together_on_the_later_side() -> None:
+    split = split_by_time(numbers("t", 5.0, 1.0, 4.0, 4.0, 2.0, 5.0, 3.0, 4.0), validation=0.25, test=0.125)
+    assert [part.tolist() for part in split] == [[1, 4, 6], [2, 3, 7], [0, 5]]
+    dates = texts("t", "2026-02-01", "2025-12-31", "2026-01-15", "2026-01-31")
+    assert [part.tolist() for part in split_by_time(dates, validation=0.25, test=0.25)] == [[1, 2], [3], [0]]
+
+
+def test_a_row_without_a_time_is_refused() -> None:
+    with pytest.raises(DataError, match="'t' has no value in 1 rows") as caught:
+        split_by_time(numbers("t", 1.0, None, 3.0), validation=0.3, test=0.0)
+    assert caught.value.errors[0].field == "split.column"
+
+
+def test_one_time_for_all_rows_leaves_none_for_training() -> None:
+    with pytest.raises(DataError) as caught:
+        split_by_time(numbers("t", 1.0, 1.0, 1.0), validation=0.3, test=0.0)
+    assert caught.value.code == "split_leaves_no_training_row"
+
+
+def test_the_lowest_hashes_of_a_class_are_held_out_and_a_lone_row_trains() -> None:
+    hashes = np.array([5, 1, 4, 2, 3, 9, 8, 7], np.uint64)
+    classes = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+    split = split_by_strata(hashes, classes, validation=0.25, test=0.5)
+    assert split.test.tolist() == [1, 3, 4, 6]
+    assert split.validation.tolist() == [2]
+    assert split.training.tolist() == [0, 5, 7]

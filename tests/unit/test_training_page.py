@@ -12,7 +12,7 @@ from service.commands.job_files import read_body
 from workers.activations import ACTIVATIONS
 from workers.losses import LOSSES
 from workers.resolve import PRESETS
-from workers.spec import EarlyStopping, JobSpec, NetworkOptions, Options, TrainingOptions
+from workers.spec import EarlyStopping, JobSpec, NetworkOptions, Options, PreprocessingOptions, Split, TrainingOptions
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "TRAINING.md").read_text(encoding="utf-8")
 MENTIONED = {word for code in re.findall(r"`([^`\n]+)`", PAGE) for word in re.findall(r"\w+", code)}
@@ -34,7 +34,9 @@ def literals(annotation: object) -> Iterator[str]:
             yield from literals(argument)
 
 
-@pytest.mark.parametrize("options", [NetworkOptions, TrainingOptions, EarlyStopping, *VARIANTS])
+@pytest.mark.parametrize(
+    "options", [NetworkOptions, TrainingOptions, EarlyStopping, Split, PreprocessingOptions, *VARIANTS]
+)
 def test_every_option_and_each_of_its_names_is_documented(options: type[Options]) -> None:
     names = set(options.model_fields)
     for field in options.model_fields.values():
