@@ -11,12 +11,12 @@ from tests.local_training import LocalTeam, initial
 from tests.quality.cases import Case
 from workers.dataset import read_metadata
 from workers.evaluation import Evaluation
-from workers.matrix import Matrix, build, open_matrix
+from workers.matrix import Matrix, build
 from workers.plan import make_plan
 from workers.problem import Order, Problem, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve
 from workers.spec import JobSpec, parse
-from workers.training import Callbacks, Trained, train
+from workers.training import Callbacks, train
 
 LIMITS = Limits(parameters=100_000_000, epochs=1_000_000, shards=4096, workers=256)
 TEST = 0.2
@@ -65,8 +65,8 @@ def test_rows(matrix: Matrix) -> slice:
     return slice(matrix.training_rows + matrix.validation_rows, len(matrix.X))
 
 
-def trained(of: Problem) -> tuple[Trained, Outcome]:
-    """The model, trained by one worker, and how good it is."""
+def trained(of: Problem) -> Outcome:
+    """What the model, trained by one worker, is worth."""
     first, last = of.matrix.training_rows, test_rows(of.matrix).start
     started = time.perf_counter()
     callbacks = Callbacks(
@@ -78,4 +78,4 @@ def trained(of: Problem) -> tuple[Trained, Outcome]:
     seconds = time.perf_counter() - started
     scores = Evaluation(of, last, len(of.matrix.X), "test").scores(model.parameters)
     score = scores["test_r2" if of.matrix.classes is None else "test_accuracy"]
-    return model, Outcome(float(score), seconds, model.epochs)
+    return Outcome(float(score), seconds, model.epochs)
