@@ -9,7 +9,7 @@ PEERS := .bench/venv
 PEERS_READY := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test lint bench lock clean
+.PHONY: help env demo serve test lint bench quality lock clean
 
 help:
 	@echo "Gradsum trains feed-forward neural networks on a cluster. What make can do:"
@@ -20,6 +20,8 @@ help:
 	@echo "  make lint    ruff, mypy and the import contracts"
 	@echo "  make bench   time per epoch beside PyTorch, scikit-learn and the matrix products alone: about 10 minutes,"
 	@echo "               and some to install the peers, once (BENCH='--cases A,C --rounds 3' for less); .bench/results.json"
+	@echo "  make quality scores of the smallest request beside scikit-learn's, over ten splits: about a minute"
+	@echo "               (QUALITY='--cases iris --splits 3' for less, '--write' puts the table into docs/MODELS.md)"
 	@echo "  make env     only the environment, .venv, which all of these make when they need it"
 	@echo "  make lock    requirements.lock anew, from what pyproject.toml asks for"
 	@echo "  make clean   removes .venv, .bench and caches; data in .gradsum stays"
@@ -68,6 +70,10 @@ lint: $(READY)
 
 bench: $(READY) $(PEERS_READY)
 	@exec $(BIN)/python -m tests.benchmarks $(BENCH)
+
+# One thread, as a worker has.
+quality: $(READY)
+	@OPENBLAS_NUM_THREADS=1 exec $(BIN)/python -m tests.quality $(QUALITY)
 
 # The peers have an environment of their own, so that they change nothing of ours; numpy is the same in both.
 $(PEERS_READY): requirements.lock tests/benchmarks/peers.txt

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from workers.errors import SpecError
 from workers.held_out import check_split, check_split_column, check_validation_columns, left_out, notes_and_warnings
-from workers.initialization import automatic_methods
+from workers.presets import apply_preset
 from workers.sense import check_sense, check_weights, doubts
 from workers.spec import JobSpec
 
@@ -16,37 +16,6 @@ Column = Mapping[str, Any]
 
 LARGEST_AUTOMATIC_CLASS_COUNT = 20
 MOST_CLASSES = 1000
-
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "textbook": {
-        "preprocessing": {"standardize": False},
-        "network": {"hidden_layers": [30], "activation": "sigmoid", "output_activation": "sigmoid"},
-        "training": {
-            "epochs": 100,
-            "optimizer": {"name": "gradient_descent"},
-            "loss": "squared_error",
-            "batch_size": None,
-            "early_stopping": None,
-        },
-    },
-    "auto": {
-        "preprocessing": {"standardize": True},
-        "network": {"hidden_layers": [64], "activation": "relu"},
-        "training": {
-            "epochs": 200,
-            "optimizer": {"name": "adam"},
-            "batch_size": None,
-            "early_stopping": None,
-        },
-    },
-}
-"""What each preset puts where the request says `auto`; `textbook` is the method of the source document."""
-
-
-LEARNING_RATES = {"gradient_descent": 0.1, "momentum": 0.02, "adam": 0.01, "rprop": 0.01, "lbfgs": 1.0}
-"""What `auto` is for each optimizer."""
-TEXTBOOK_LEARNING_RATE = 1.0
-"""And what it is for the source's own method."""
 
 
 class DatasetFacts(NamedTuple):
@@ -81,7 +50,7 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits, validation: Da
     _check_columns_exist(spec, columns)
     task, note = _task(spec, columns)
     features, warnings = _features(spec, dataset.columns)
-    chosen = _apply_preset(spec.model_dump(), task)
+    chosen = apply_preset(spec.model_dump(), task, dataset.rows)
     chosen |= {"dataset": dataset.id, "task": task, "features": features}
     chosen["name"] = spec.name or dataset.name
     chosen["validation_dataset"] = None if validation is None else validation.id
@@ -182,39 +151,6 @@ def _features(spec: JobSpec, columns: list[dict[str, Any]]) -> tuple[list[str], 
 
 def _given_features(spec: JobSpec) -> list[str]:
     return spec.features if isinstance(spec.features, list) else []
-
-
-def _apply_preset(chosen: dict[str, Any], task: str) -> dict[str, Any]:
-    for group, values in PRESETS[chosen["preset"]].items():
-        for name, value in values.items():
-            if chosen[group][name] == "auto":
-                chosen[group][name] = value
-    network, training = chosen["network"], chosen["training"]
-    if training["learning_rate"] == "auto":
-        name = training["optimizer"]["name"]
-        textbook = chosen["preset"] == "textbook" and name == "gradient_descent"
-        training["learning_rate"] = TEXTBOOK_LEARNING_RATE if textbook else LEARNING_RATES[name]
-    if training["loss"] == "auto":
-        training["loss"] = _automatic_loss(task, network["output_activation"])
-    if network["output_activation"] == "auto":
-        network["output_activation"] = _automatic_output(task, training["loss"])
-    if network["initialization"] == "auto":
-        layers = len(network["hidden_layers"]) + 1
-        methods = automatic_methods(network["activation"], network["output_activation"], layers)
-        network["initialization"] = methods if len(set(methods)) > 1 else methods[0]
-    return chosen
-
-
-def _automatic_loss(task: str, output_activation: str) -> str:
-    if task == "classification" and output_activation in {"auto", "softmax", "sigmoid"}:
-        return "cross_entropy"
-    return "squared_error"
-
-
-def _automatic_output(task: str, loss: str) -> str:
-    if task == "regression":
-        return "identity"
-    return "softmax" if loss == "cross_entropy" else "sigmoid"
 
 
 def _check_targets(spec: JobSpec, columns: Mapping[str, Column], warnings: list[str]) -> None:

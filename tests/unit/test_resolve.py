@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from workers.errors import SpecError
+from workers.presets import AUTO, batch_rows
 from workers.resolve import DatasetFacts, Limits, Resolution, classes, resolve
-from workers.spec import parse
+from workers.spec import Adam, parse
 
 LIMITS = Limits(parameters=10_000, epochs=1_000, shards=64, workers=8)
 
@@ -40,8 +41,8 @@ DATASET = DatasetFacts(
 )
 
 
-def resolved(**request: Any) -> Resolution:
-    return resolve(parse({"dataset": "shells", "target": "digit", **request}), DATASET, LIMITS)
+def resolved(rows: int = 100, **request: Any) -> Resolution:
+    return resolve(parse({"dataset": "shells", "target": "digit", **request}), DATASET._replace(rows=rows), LIMITS)
 
 
 def test_nothing_is_auto_but_shards_and_workers_once_a_spec_is_resolved() -> None:
@@ -129,7 +130,7 @@ def test_sigmoid_outputs_that_can_t_reach_the_targets_are_warned_about() -> None
 
 @pytest.mark.parametrize(
     ("optimizer", "rate"),
-    [("gradient_descent", 0.1), ("momentum", 0.02), ("adam", 0.01), ("rprop", 0.01), ("lbfgs", 1.0)],
+    [("gradient_descent", 0.1), ("momentum", 0.02), ("adam", 0.003), ("rprop", 0.01), ("lbfgs", 1.0)],
 )
 def test_the_automatic_learning_rate_suits_the_optimizer(optimizer: str, rate: float) -> None:
     assert resolved(training={"optimizer": optimizer}).spec.training.learning_rate == rate
@@ -138,7 +139,7 @@ def test_the_automatic_learning_rate_suits_the_optimizer(optimizer: str, rate: f
 
 
 def test_textbook_has_its_learning_rate_with_its_own_optimizer_only() -> None:
-    assert resolved(preset="textbook", training={"optimizer": "adam"}).spec.training.learning_rate == 0.01
+    assert resolved(preset="textbook", training={"optimizer": "adam"}).spec.training.learning_rate == 0.003
     own = resolved(preset="textbook", training={"optimizer": "gradient_descent"}).spec
     assert own.training.learning_rate == 1.0
 
@@ -146,11 +147,12 @@ def test_textbook_has_its_learning_rate_with_its_own_optimizer_only() -> None:
 @pytest.mark.parametrize(
     ("network", "initialization"),
     [
-        ({}, ["he", "glorot"]),
-        ({"activation": "tanh"}, "glorot"),
+        ({}, ["glorot", "zeros"]),
+        ({"activation": "relu"}, ["he", "zeros"]),
+        ({"hidden_layers": [4]}, "glorot"),
         ({"hidden_layers": []}, "glorot"),
-        ({"hidden_layers": [4, 3]}, ["he", "he", "glorot"]),
-        ({"output_activation": "relu"}, "he"),
+        ({"hidden_layers": [4, 3], "activation": "relu"}, ["he", "he", "glorot"]),
+        ({"activation": "relu", "output_activation": "relu"}, "he"),
         ({"activation": "tanh", "output_activation": "relu"}, ["glorot", "he"]),
         ({"initialization": "zeros"}, "zeros"),
         ({"initialization": ["glorot", "zeros"]}, ["glorot", "zeros"]),
@@ -175,3 +177,81 @@ def test_classes_of_whole_numbers_are_named_without_a_point() -> None:
     spec = parse({"dataset": "shells", "target": "half", "task": "classification"})
     assert classes(spec, {"half": halves}) == [0.0, 0.5]
     assert classes(resolved(target="rings").spec, columns) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "rows", "situation"),
+    [
+        ("digit", 999, "small classification"),
+        ("digit", 1000, "classification"),
+        ("rings", 499, "small regression"),
+        ("rings", 500, "regression"),
+    ],
+)
+def test_the_preset_goes_by_the_task_and_the_rows(target: str, rows: int, situation: str) -> None:
+    spec = resolved(rows, target=target).spec
+    chosen = spec.model_dump()
+    for group, options in AUTO[situation].items():
+        for name, value in options.items():
+            expected = 32 if value == "by rows" else value
+            if name == "optimizer":
+                assert chosen[group][name]["name"] == expected["name"]
+            elif name == "early_stopping" and expected is not None:
+                assert chosen[group][name] == {"min_improvement": 0.0, **expected}
+            else:
+                assert chosen[group][name] == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"), [(1, 32), (4096, 32), (4097, 64), (32_561, 256), (131_073, 1024), (10**7, 1024)]
+)
+def test_an_epoch_has_at_most_128_steps_until_batches_are_at_their_largest(rows: int, size: int) -> None:
+    assert batch_rows(rows) == size
+
+
+@pytest.mark.parametrize("target", ["digit", "rings"])
+@pytest.mark.parametrize("rows", [100, 5000])
+def test_who_says_how_many_epochs_gets_them(target: str, rows: int) -> None:
+    assert resolved(rows, target=target, training={"epochs": 40}).spec.training.early_stopping is None
+    assert resolved(rows, target=target, split={"validation": 0.0}).spec.training.early_stopping is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"training": {"batch_size": 8}},
+        {"training": {"learning_rate_schedule": "cosine"}},
+        {"training": {"clip_gradient_norm": 1.0}},
+        {"training": {"l1": 0.1}},
+        {"network": {"dropout": 0.2}},
+    ],
+)
+@pytest.mark.parametrize("rows", [100, 5000])
+def test_what_lbfgs_refuses_makes_a_regression_one_of_adam(request_: dict[str, Any], rows: int) -> None:
+    spec = resolved(rows, target="rings", **request_).spec
+    assert spec.training.optimizer == Adam(name="adam")
+    assert spec.training.epochs == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"network": {"hidden_layers": [3]}},
+        {"network": {"activation": "relu"}},
+        {"training": {"epochs": 50}},
+        {"training": {"optimizer": "lbfgs"}},
+    ],
+)
+def test_the_few_steps_of_a_small_regression_are_for_its_own_network(request_: dict[str, Any]) -> None:
+    spec = resolved(100, target="rings", **request_).spec
+    asked = request_.get("training", {}).get("epochs", 300)
+    assert spec.training.epochs == asked
+    assert spec.network.hidden_layers == request_.get("network", {}).get("hidden_layers", [64])
+
+
+@pytest.mark.parametrize("optimizer", ["gradient_descent", "momentum", "rprop", "lbfgs", "adam"])
+@pytest.mark.parametrize("target", ["digit", "rings"])
+@pytest.mark.parametrize("rows", [100, 5000])
+def test_every_optimizer_gets_values_that_go_with_it(optimizer: str, target: str, rows: int) -> None:
+    training = resolved(rows, target=target, training={"optimizer": optimizer}).spec.training
+    assert (training.batch_size is None) or optimizer == "adam"
