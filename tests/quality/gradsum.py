@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from service.ingest import ingest_csv
+from service.ingest import ingest_file
 from service.preparation import matrix_request
 from tests.local_training import LocalTeam, initial
 from tests.quality.cases import Case
@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
 
 def facts(case: Case, storage: Path) -> DatasetFacts:
     """The case as the service has read it, once."""
-    ingest_csv(case.file, {}, storage / case.name, {"columns": 10_000})
+    ingest_file(case.file, {}, storage / case.name, {"columns": 10_000})
     metadata = read_metadata(storage / case.name)
     return DatasetFacts(case.name, case.name, metadata["rows"], metadata["columns"])
 

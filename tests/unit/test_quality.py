@@ -13,7 +13,14 @@ from tests.quality.table import BEGIN, END, PAGE, Row, cells, markdown, mean, me
 SALTS = ("0", "1", "2")
 TOLERANCE = {"iris": 0.015, "wine": 0.01, "breast_cancer": 0.01, "diabetes": 0.015, "abalone": 0.0}
 """What three splits may be short of the linear model: at most one or two rows of each, or a fifth of R²'s deviation."""
-ROW = Row("wine", 1780, True, [Outcome(0.9, 0.5, 3)], [Outcome(0.8, 0, 0)], [Outcome(0.95, 0, 0)])
+ROW = Row(
+    "wine",
+    1780,
+    is_classification=True,
+    gradsum=[Outcome(0.9, 0.5, 3)],
+    linear=[Outcome(0.8, 0, 0)],
+    trees=[Outcome(0.95, 0, 0)],
+)
 
 
 @pytest.mark.parametrize("name", TOLERANCE)
