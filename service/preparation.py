@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from service.child import Child, Lost, Message
@@ -87,7 +88,7 @@ class Preparation:
         if job.id in self._asked:
             return
         spec = JobSpec.model_validate(job.spec)
-        request = matrix_request(spec, sources.dataset)
+        request = matrix_request(spec, sources.dataset.options)
         own = sources.dataset.content_key
         other = None if sources.validation is None else sources.validation.content_key
         key = matrix_key(own, request, other)
@@ -181,8 +182,8 @@ class Preparation:
         self._child.ask(message, WORK_SECONDS, on_answer)
 
 
-def matrix_request(spec: JobSpec, dataset: Dataset) -> MatrixRequest:
-    """What a resolved spec wants of its training matrix, made of this dataset."""
+def matrix_request(spec: JobSpec, options: Mapping[str, Any]) -> MatrixRequest:
+    """What a resolved spec wants of its training matrix; `options` are those its dataset was read with."""
     if not isinstance(spec.features, list):
         raise TypeError("the spec is not resolved")
     return MatrixRequest(
@@ -194,10 +195,10 @@ def matrix_request(spec: JobSpec, dataset: Dataset) -> MatrixRequest:
         dtype=spec.training.dtype,
         weight_column=spec.weight_column,
         missing_values=spec.preprocessing.missing_values,
-        missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(dataset),
+        missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(options),
     )
 
 
-def _missing_markers(dataset: Dataset) -> tuple[str, ...]:
+def _missing_markers(options: Mapping[str, Any]) -> tuple[str, ...]:
     """What stood for missing in the dataset's file: an empty text, unless it was said otherwise."""
-    return tuple(dataset.options.get("missing_markers", [""]))
+    return tuple(options.get("missing_markers", [""]))

@@ -48,7 +48,7 @@ def problem(case: Case, salt: str, storage: Path, options: Mapping[str, Any] | N
     dataset = facts(case, storage)
     spec = resolved(case, dataset, salt, options or {})
     directory = storage / f"{case.name}-{salt}-{spec.preprocessing.standardize}-{spec.training.dtype}"
-    built = build(storage / case.name, matrix_request(spec), directory)
+    built = build(storage / case.name, matrix_request(spec, {}), directory)
     plan = make_plan(
         spec,
         n_inputs=built["n_inputs"],
