@@ -219,6 +219,7 @@ class JobDocument(Owned):
     transitions: list[dict[str, Any]]
     result: ResultDocument | None
     mlflow: dict[str, Any]
+    notifications: list[dict[str, Any]]
     error: dict[str, Any] | None
 
 

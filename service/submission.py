@@ -9,6 +9,7 @@ import numpy as np
 
 from service.errors import ConflictError, UnprocessableError
 from service.facts import Sources, limits_of
+from service.notifications.rules import check_notify
 from service.paths import model_directory
 from service.requests import clean_name
 from service.settings import Settings
@@ -47,6 +48,7 @@ def read_submission(connection: Transaction, settings: Settings, project: str, b
     """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong."""
     spec = _with_clean_names(parse(body))
     check_split(spec)
+    check_notify(spec.notify, settings)
     dataset = _usable(connection, project, spec.dataset, "dataset")
     validation = None
     if spec.validation_dataset is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from service.store.datasets import Dataset
 from service.store.jobs import Job
 from service.store.models import Model
+from service.store.notifications import Notification
 from service.store.tracking import Tracking
 from workers.model import Model as TrainedModel
 from workers.model import Prediction
@@ -38,7 +39,9 @@ def dataset_view(dataset: Dataset) -> View:
     }
 
 
-def job_view(job: Job, tracking: Tracking, history: Sequence[View], now: datetime) -> View:
+def job_view(
+    job: Job, tracking: Tracking, history: Sequence[View], notifications: Sequence[Notification], now: datetime
+) -> View:
     """A job with everything that is known of it."""
     return {
         "id": job.id,
@@ -60,6 +63,7 @@ def job_view(job: Job, tracking: Tracking, history: Sequence[View], now: datetim
         "transitions": list(history),
         "result": job.result,
         "mlflow": mlflow_view(tracking),
+        "notifications": [notification_view(found) for found in notifications],
         "error": job.error,
         **_kept_by_all(job),
     }
@@ -86,6 +90,13 @@ def mlflow_view(tracking: Tracking) -> View:
         "model_version": tracking.model_version,
         "status": "current" if tracking.finished else "pending",
     }
+
+
+def notification_view(found: Notification) -> View:
+    """A webhook and whether its receiver has it."""
+    status = "delivered" if found.delivered_at else "given_up" if found.next_attempt_at is None else "pending"
+    shown = ("id", "event", "created_at", "attempts", "next_attempt_at", "delivered_at", "error")
+    return {**{name: getattr(found, name) for name in shown}, "status": status}
 
 
 def model_view(versions: Sequence[Model], champion: int | None, jobs: dict[str, Job]) -> View:

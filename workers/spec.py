@@ -180,6 +180,44 @@ class Tracking(Options):
     max_points: Annotated[int, Field(ge=2, le=100_000)] = 1000
 
 
+Event = Literal[
+    "job.succeeded",
+    "job.failed",
+    "job.cancelled",
+    "firing.fired",
+    "firing.skipped_overlap",
+    "firing.missed",
+    "firing.coalesced",
+    "firing.unchanged",
+    "firing.held",
+    "firing.failed_to_submit",
+    "model.promoted",
+    "model.kept",
+    "model.incomparable",
+    "model.waiting",
+    "drift.found",
+]
+TROUBLE: tuple[Event, ...] = (
+    "job.failed",
+    "firing.missed",
+    "firing.held",
+    "firing.failed_to_submit",
+    "model.kept",
+    "model.incomparable",
+    "model.waiting",
+    "drift.found",
+)
+"""What somebody may have to look at."""
+
+
+class Notify(Options):
+    """A webhook: where each of `events` is posted, signed with the secret that the variable `secret_env` holds."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    secret_env: Annotated[str, Field(min_length=1, max_length=200)]
+    events: Annotated[list[Event], Field(min_length=1)] = list(TROUBLE)
+
+
 class InitialParameters(Options):
     """Where training starts: weights[l] of shape (n_out, n_in), biases[l] of (n_out,), for each layer l."""
 
@@ -212,6 +250,7 @@ class JobSpec(Options):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     tracking: Tracking = Tracking()
     tags: dict[Name, Annotated[str, Field(max_length=5000)]] = {}
+    notify: Notify | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,10 +63,15 @@ def dispatcher(data_dir: DataDir = None) -> None:
 
 
 def tracker(data_dir: DataDir = None) -> None:
-    """Run the tracker alone: it copies what is recorded to MLflow."""
-    from service.tracker import run  # noqa: PLC0415 - quick --help
+    """Run the tracker alone: it copies what is recorded to MLflow, and sends webhooks."""
+    from service.imports.registration import rules_of  # noqa: PLC0415 - quick --help
+    from service.notifications.sender import Sender  # noqa: PLC0415
+    from service.tracker import run  # noqa: PLC0415
 
-    with _process("tracker", data_dir) as (settings, database, _log, stopping):
+    with _process("tracker", data_dir) as (settings, database, log, stopping):
+        # A thread of its own: MLflow may keep the other one waiting, and nothing here is lost where both end at once.
+        sender = Sender(database, rules_of(settings), os.environ, log)
+        threading.Thread(target=sender.run, args=(stopping,), daemon=True).start()
         run(settings, database, stopping)
 
 

@@ -23,7 +23,7 @@ from service.schemas import (
     MetricsDocument,
     ResumeRequest,
 )
-from service.store import jobs, metrics, models, tracking
+from service.store import jobs, metrics, models, notifications, tracking
 from service.store.database import Transaction
 from service.store.jobs import Job
 from service.strict_route import StrictRoute
@@ -225,4 +225,5 @@ def _view(context: Context, job: Job) -> View:
 
 
 def _view_in(connection: Transaction, job: Job) -> View:
-    return job_view(job, tracking.get(connection, job.id), jobs.history(connection, job.id), datetime.now(UTC))
+    history, sent = jobs.history(connection, job.id), notifications.of_object(connection, job.id)
+    return job_view(job, tracking.get(connection, job.id), history, sent, datetime.now(UTC))

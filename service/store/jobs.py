@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, select
 
 from service.jobs import FINAL, allowed
+from service.store import notifications
 from service.store.database import now
 from service.store.pages import page
 from service.store.tables import attempts, datasets, idempotency_keys, jobs, tracking, transitions
@@ -160,6 +161,8 @@ def move(connection: Connection, job: Job, status: str, reason: str | None = Non
     if updated.rowcount == 0:
         return False
     _record_transition(connection, job.id, status, reason)
+    if status in FINAL:
+        _notify(connection, required(connection, job.id), reason)
     return True
 
 
@@ -183,6 +186,7 @@ def change(connection: Connection, job: Job, **changes: object) -> bool:
 def delete(connection: Connection, job_id: str) -> None:
     """Forget a job that is final, with everything recorded about it."""
     connection.execute(jobs.delete().where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
+    notifications.delete(connection, job_id)
 
 
 def add_attempt(connection: Connection, job_id: str, attempt: int, driver: dict[str, Any]) -> None:
@@ -242,6 +246,20 @@ def recall_key(connection: Connection, project: str, actor: str, key: str) -> tu
     )
     row = connection.execute(query).first()
     return None if row is None else (row[0], row[1])
+
+
+def _notify(connection: Connection, job: Job, reason: str | None) -> None:
+    """Have the end of the job told where it should be."""
+    shown = ("name", "status", "attempt", "created_at", "started_at", "finished_at", "result", "error", "tags")
+    data = {"job_id": job.id, "reason": reason, **{name: getattr(job, name) for name in shown}}
+    notifications.add(
+        connection,
+        job.spec.get("notify"),
+        project=job.project,
+        object_id=job.id,
+        event=f"job.{job.status}",
+        data=data,
+    )
 
 
 def _record_transition(connection: Connection, job_id: str, status: str, reason: str | None) -> None:

@@ -177,6 +177,26 @@ idempotency_keys = Table(
     Column("created_at", String(32), nullable=False),
 )
 
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),  # receivers know a repeated one by it
+    Column("project", String(200), nullable=False),
+    Column("object_id", String(40), nullable=False),  # of the job or the schedule that it is about
+    Column("event", String(40), nullable=False),
+    Column("url", String(2000), nullable=False),
+    Column("secret_env", String(200), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", String(32)),  # null once it is delivered or given up
+    Column("delivered_at", String(32)),
+    Column("error", String(2000)),  # of the last attempt
+    Index("ix_notifications_next_attempt_at", "next_attempt_at"),
+    Index("ix_notifications_object_id", "object_id"),
+)
+
 components = Table(
     "components",
     metadata,

@@ -11,6 +11,7 @@ from service.plots.labels import drawable
 from service.plots.loss import Curve, loss_curve
 from service.store.database import Database
 from service.store.jobs import Job
+from service.tracker import words
 from service.tracker.series import all_chunks, shown
 
 DRAWN_POINTS = 4000
@@ -20,7 +21,7 @@ HELD_OUT = ("validation", "test")
 
 def write_files(directory: Path, storage: Path, database: Database, job: Job) -> None:
     """Put everything that a final job leaves in its run into `directory`, under the names of the contract."""
-    _write_json(directory / "spec.json", job.spec)
+    _write_json(directory / "spec.json", words.without_addresses(job.spec))
     names = _names(database, job.id)
     if names:
         _write_table(directory / "loss_curve.csv", database, job.id, names)

@@ -62,7 +62,7 @@ class Runs:
 
     def describe(self, run_id: str, job: Job, dataset: DatasetRow | None) -> None:
         """Send the resolved spec as parameters, and the dataset as an input."""
-        described = [Param(name, value) for name, value in words.parameters(job.spec).items()]
+        described = [Param(name, value) for name, value in words.parameters(words.without_addresses(job.spec)).items()]
         for first in range(0, len(described), PARAMETERS_IN_A_REQUEST):
             self._client.log_batch(run_id, params=described[first : first + PARAMETERS_IN_A_REQUEST])
         if dataset is not None:

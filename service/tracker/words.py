@@ -16,6 +16,11 @@ def parameters(spec: Mapping[str, object]) -> dict[str, str]:
     return {name(path): cut(text(value), LONGEST_PARAMETER) for path, value in _flat(spec, "")}
 
 
+def without_addresses(spec: Mapping[str, object]) -> dict[str, object]:
+    """The spec without where it notifies: whoever knows such an address may post there."""
+    return {key: value for key, value in spec.items() if key != "notify"}
+
+
 def tags(given: Mapping[str, str]) -> dict[str, str]:
     """A user's tags as MLflow takes them."""
     return {name(key): cut(value, LONGEST_TAG) for key, value in given.items()}

@@ -1,0 +1,135 @@
+"""Sends what is due: signed, once to each address at a time, again after a failure, ever less often.
+
+An attempt is written to the record before it is made, so a sender that dies repeats it later: receivers get every
+message at least once, and know a repeated one by its `webhook-id`.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import httpx2
+
+from service.addresses import Resolver, resolve
+from service.logs import Log
+from service.notifications.rules import place_of
+from service.notifications.signature import signed_headers
+from service.outbound import ask, cause
+from service.store import notifications
+from service.store.database import Database, DatabaseUnavailableError
+from service.store.notifications import Notification
+from service.uris import Rules
+from workers.errors import DataError
+
+TICK_SECONDS = 1.0
+AT_ONCE = 8
+PATIENCE_SECONDS = 40.0
+"""How long an attempt is waited for; what takes longer ends by itself, and is repeated."""
+PAUSES_SECONDS = (5, 30, 120, 600, 1800, 2 * 3600, 6 * 3600, 12 * 3600, 24 * 3600)
+"""Between attempts. After the last of them, two days later, a message is given up."""
+
+
+class Stop(Protocol):
+    """What tells a loop to end."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep at most `timeout` seconds, less where asked to stop."""
+
+
+class Sender:
+    """Sends the webhooks of the record."""
+
+    def __init__(
+        self,
+        database: Database,
+        rules: Rules,
+        environment: Mapping[str, str],
+        log: Log,
+        *,
+        resolver: Resolver = resolve,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._rules = rules
+        self._environment = environment
+        self._log = log
+        self._resolver = resolver
+        self._clock = clock
+
+    def run(self, stop: Stop) -> None:
+        """Work until `stop` is set."""
+        while not stop.is_set():
+            try:
+                busy = self.step(stop)
+            except DatabaseUnavailableError:
+                busy = False  # the tracker, whose process this is, says so
+            except Exception:  # noqa: BLE001 - it is logged, and the others must be sent
+                self._log.exception("notifications_failed")
+                busy = False
+            if not busy:
+                stop.wait(TICK_SECONDS)
+
+    def step(self, stop: Stop) -> bool:
+        """One attempt for each address that something is due for; whether there was any."""
+        with self._database.read() as connection:
+            found = notifications.due(connection, _text(self._clock()), AT_ONCE)
+        threads = [threading.Thread(target=self._attempt, args=(one,), daemon=True) for one in found]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline and not stop.is_set():
+            time.sleep(0.02)
+        return bool(found)
+
+    def _attempt(self, found: Notification) -> None:
+        try:
+            with self._database.write() as connection:
+                if not notifications.claim(connection, found, self._next_attempt_at(found)):
+                    return
+            error = self._send(found)
+            with self._database.write() as connection:
+                if error is None:
+                    notifications.delivered(connection, found.id)
+                else:
+                    notifications.failed(connection, found.id, error)
+        except DatabaseUnavailableError as lost:
+            error = str(lost)
+        if error is not None and found.attempts == 0:
+            self._log.warning("notification_failed", id=found.id, notified_event=found.event, reason=error)
+
+    def _next_attempt_at(self, found: Notification) -> str | None:
+        if found.attempts >= len(PAUSES_SECONDS):
+            return None
+        return _text(self._clock() + timedelta(seconds=PAUSES_SECONDS[found.attempts]))
+
+    def _send(self, found: Notification) -> str | None:
+        """Why the receiver did not take it, in a sentence; None where it did."""
+        secret = self._environment.get(found.secret_env)
+        if not secret:
+            return f"The variable {found.secret_env}, which should hold the secret, is not set where the tracker runs."
+        body = json.dumps(found.body, ensure_ascii=False, allow_nan=False).encode()
+        headers = signed_headers(secret, found.id, int(self._clock().timestamp()), body)
+        try:
+            with ExitStack() as opened:
+                status = self._post(found.url, headers, body, opened).status_code
+        except DataError as error:
+            return str(error)
+        except httpx2.TransportError as error:
+            return f"It could not be sent: {cause(error)}."
+        return None if httpx2.codes.is_success(status) else f"Its receiver answers {status}."
+
+    def _post(self, url: str, headers: dict[str, str], body: bytes, opened: ExitStack) -> Any:  # noqa: ANN401 - httpx2's
+        headers = {"Content-Type": "application/json", **headers}
+        return ask("POST", place_of(url, self._rules), self._rules, self._resolver, opened, headers, body)
+
+
+def _text(moment: datetime) -> str:
+    """As the record keeps it."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
