@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from service.client import LARGEST_BATCH_BYTES, _batches, _joined
+from service.client import LARGEST_REQUEST_BYTES, joined
 from service.commands.job_files import read_body, read_options, read_rows
 from service.commands.session import CommandError
 from service.connection import ApiError, Connection, Unreachable
