@@ -1,4 +1,4 @@
-"""Predictions over HTTP and on files: the same bits whatever the file is, and what is said of rows that do not fit (B54)."""
+"""Predictions over HTTP and on files: the same bits whatever the file is, and what is said of wrong rows (B54)."""
 
 import csv
 import gzip
