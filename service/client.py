@@ -194,7 +194,7 @@ class Client:
     def predictions(self, name: str, rows: Sequence[object], version: int | None = None) -> Iterator[Answer]:
         """The same, an answer for each request, in order; where the service finds one too large, by halves."""
         path, first, size = f"/v1/models/{_part(name)}/predict", 0, _rows_in_a_request(rows)
-        while first < len(rows) or not rows:
+        while True:
             body = {"rows": rows[first : first + size]} | ({} if version is None else {"version": version})
             try:
                 answer = self._connection.send_json(path, body)
@@ -205,6 +205,8 @@ class Client:
                 continue
             yield answer
             version, first = int(answer["version"]), first + size
+            if first >= len(rows):
+                return
 
     def promote(self, name: str, version: int, reason: str | None = None) -> Answer:
         """Make the version the champion."""

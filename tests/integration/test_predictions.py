@@ -182,6 +182,23 @@ def test_a_table_shows_the_first_of_many_rows(
     assert "-o" in said
 
 
+def test_json_on_standard_output_is_one_answer_and_only_a_summary_beside_a_file(
+    shop: Api, rows: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, output = as_file(rows, tmp_path / "rows.csv"), tmp_path / "out.csv"
+    predict(shop, "shop", file, json=True)
+    found = json.loads(capsys.readouterr().out)
+    expected = by_api(shop, "shop", rows)
+    assert found == {"model": "shop", "version": 1, **expected}
+    predict(shop, "shop", file, output, json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "model": "shop",
+        "version": 1,
+        "rows": N_ROWS,
+        "file": str(output),
+    }
+
+
 def test_the_version_of_the_beginning_predicts_to_the_end(
     shop: Api, rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -213,14 +230,17 @@ def test_missing_values_are_filled_alike_in_csv_parquet_and_json(shop: Api, tmp_
         assert json.loads((tmp_path / "out.json").read_text())["probabilities"] == expected
 
 
-def test_a_run_that_fails_leaves_the_file_as_it_was(shop: Api, rows: list[dict[str, Any]], tmp_path: Path) -> None:
-    file, output = tmp_path / "rows.csv", tmp_path / "out.csv"
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl", "json"])
+def test_a_run_that_fails_leaves_the_file_as_it_was(
+    shop: Api, rows: list[dict[str, Any]], tmp_path: Path, ending: str
+) -> None:
+    file, output = tmp_path / "rows.csv", tmp_path / f"out.{ending}"
     file.write_text(as_csv(rows) + "Rom;x;seven;00\n")
     output.write_text("before")
     with pytest.raises(ApiError, match=f"Row {N_ROWS + 2}: column 'age' needs a number, not 'seven'"):
         predict(shop, "shop", file, output)
     assert output.read_text() == "before"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "rows.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, "rows.csv"]
 
 
 def test_ctrl_c_leaves_nothing(shop: Api, rows: list[dict[str, Any]], tmp_path: Path) -> None:

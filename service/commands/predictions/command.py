@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from service.client import joined
 from service.commands.job_files import STANDARD_INPUT, named
-from service.commands.predictions.formats import JsonFormat
+from service.commands.predictions.formats import MOST_JSON_ROWS, check_json_rows
 from service.commands.predictions.learned import Learned, learned
 from service.commands.predictions.output import check_output, open_output
 from service.commands.predictions.run import answers
@@ -38,24 +38,27 @@ class Asked(NamedTuple):
 
 def predict_file(session: Session, asked: Asked) -> None:
     """Predict the rows of a file; write the predictions to another, or show them."""
+    most = MOST_JSON_ROWS if session.json else MOST_SHOWN_ROWS
     try:
         with (
             tempfile.TemporaryDirectory(prefix="gradsum-", ignore_cleanup_errors=True) as scratch,
             _predicted(session, asked, Path(scratch)) as (model, found),
         ):
             if asked.output is not None:
-                _write(session, model, found, asked.output)
-            elif session.json:
-                whole = JsonFormat(sys.stdout.buffer)
-                for answer in found:
-                    whole.write(answer)
-                whole.finish()
+                n_rows = _write(found, asked.output)
             else:
-                _show(session, model, found)
+                answer = joined(_more_than(most, found))
     except KeyboardInterrupt:
         left = "" if asked.output is None else f" Nothing was written to {asked.output}."
         typer.echo(f"\nStopped.{left}", err=True)
         raise typer.Exit(130) from None
+    if asked.output is not None:
+        _say(session, model, n_rows, asked.output)
+    elif session.json:
+        check_json_rows(len(answer["predictions"]))
+        show_json(answer)
+    else:
+        _show(session, model, answer)
 
 
 @contextmanager
@@ -91,26 +94,35 @@ def _bar(session: Session, file: str, size: int) -> Iterator[Callable[[int], Non
         yield lambda done: bar.update(task, completed=done)
 
 
-def _write(session: Session, model: Learned, found: Iterator[Answer], output: Path) -> None:
+def _write(found: Iterator[Answer], output: Path) -> int:
     n_rows = 0
     with open_output(output) as file:
         for answer in found:
             file.write(answer)
             n_rows += len(answer["predictions"])
+    return n_rows
+
+
+def _more_than(most: int, found: Iterator[Answer]) -> list[Answer]:
+    """The first answers, as many as have more than `most` rows, or all."""
+    kept, n_rows = [], 0
+    for answer in found:
+        kept.append(answer)
+        n_rows += len(answer["predictions"])
+        if n_rows > most:
+            break
+    return kept
+
+
+def _say(session: Session, model: Learned, n_rows: int, output: Path) -> None:
     if session.json:
         show_json({"model": model.name, "version": model.version, "rows": n_rows, "file": str(output)})
     else:
         typer.echo(f"{n_rows:,} predictions of {model.name}, version {model.version}: {output}")
 
 
-def _show(session: Session, model: Learned, found: Iterator[Answer]) -> None:
+def _show(session: Session, model: Learned, answer: Answer) -> None:
     """The predictions as a table, the first of many only."""
-    kept: list[Answer] = []
-    for answer in found:
-        kept.append(answer)
-        if sum(len(each["predictions"]) for each in kept) > MOST_SHOWN_ROWS:
-            break
-    answer = joined(kept)
     predictions, probabilities = answer["predictions"], answer["probabilities"]
     shown = predictions[:MOST_SHOWN_ROWS], probabilities and probabilities[:MOST_SHOWN_ROWS]
     session.console().print(f"{model.name}, version {model.version}", predictions_table(*shown), sep="\n")

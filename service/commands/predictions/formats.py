@@ -30,7 +30,7 @@ class Format(Protocol):
     def write(self, answer: Answer) -> None:
         """The next rows."""
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Write what belongs behind the last of them."""
 
 
@@ -42,6 +42,15 @@ def columns_of(answer: Answer) -> dict[str, list[Any]]:
         columns = {f"prediction_{name}": [found[name] for found in predictions] for name in predictions[0]}
     names = probabilities[0] if probabilities else []
     return columns | {f"probability_{name}": [likely[name] for likely in probabilities] for name in names}
+
+
+def check_json_rows(n_rows: int) -> None:
+    """CommandError where these are too many for one JSON object."""
+    if n_rows > MOST_JSON_ROWS:
+        raise CommandError(
+            f"The file has more than {MOST_JSON_ROWS:,} rows, too many for one JSON object. "
+            f"Write .csv, .parquet or .jsonl with -o."
+        )
 
 
 class CsvFormat(Format):
@@ -60,7 +69,7 @@ class CsvFormat(Format):
             self._has_header = True
         self._table.writerows(zip(*columns.values(), strict=True))
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Hand what is buffered to the file."""
         self._text.detach()
 
@@ -78,7 +87,7 @@ class JsonLinesFormat(Format):
             line = json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False)
             self._file.write(f"{line}\n".encode())
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Nothing: the last line is an object too."""
 
 
@@ -102,7 +111,7 @@ class ParquetFormat(Format):
         if self._n_waiting >= ROWS_IN_A_GROUP:
             self._write_group()
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Write the last row group and the footer."""
         if self._waiting:
             self._write_group()
@@ -126,13 +135,11 @@ class JsonFormat(Format):
         """Keep the next rows; CommandError where there are too many."""
         self._answers.append(answer)
         self._rows += len(answer["predictions"])
-        if self._rows > MOST_JSON_ROWS:
-            raise CommandError(
-                f"The file has more than {MOST_JSON_ROWS:,} rows, too many for one JSON object. "
-                f"Write .csv, .parquet or .jsonl with -o."
-            )
+        check_json_rows(self._rows)
 
-    def finish(self) -> None:
-        """Write everything."""
+    def close(self) -> None:
+        """Write everything that is kept."""
+        if not self._answers:
+            return
         text = json.dumps(joined(self._answers), indent=2, ensure_ascii=False)
         self._file.write(f"{text}\n".encode())

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from service.commands.predictions.formats import CsvFormat, Format, JsonFormat, JsonLinesFormat, ParquetFormat
@@ -20,7 +20,9 @@ def check_output(output: Path, source: Path) -> None:
     """CommandError where `output` can't be what predictions are written to."""
     if output.suffix.lower() not in FORMATS:
         raise CommandError(f"'{output}' must end in {', '.join(FORMATS)}: its ending says how to write predictions.")
-    if output.exists() and output.samefile(source):
+    if output.is_dir():
+        raise CommandError(f"'{output}' is a directory. Choose a file with -o.")
+    if output.exists() and source.exists() and output.samefile(source):
         raise CommandError(f"'{output}' holds the rows to predict. Choose another file with -o.")
 
 
@@ -30,10 +32,8 @@ def open_output(output: Path) -> Iterator[Format]:
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         try:
-            with part.open("xb") as file:
-                written = FORMATS[output.suffix.lower()](file)
+            with part.open("xb") as file, closing(FORMATS[output.suffix.lower()](file)) as written:
                 yield written
-                written.finish()
             part.replace(output)
         finally:
             part.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Opens a file of rows to predict: CSV (also in gzip), Parquet, Arrow and NumPy in parts, JSON as a whole."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,10 +108,11 @@ def _checked(feature: Feature, column: Any) -> Any:  # noqa: ANN401 - pyarrow ar
 def _places(names: Sequence[str], features: Sequence[Feature]) -> list[int]:
     """Where the features stand among the file's columns; CommandError names the one that is not there, or twice."""
     wanted = [feature.name for feature in features]
+    found, times = {name: place for place, name in enumerate(names)}, Counter(names)
     for name in wanted:
-        if name not in names:
+        if name not in found:
             listed = ", ".join(wanted if len(wanted) <= SHOWN_NAMES else [*wanted[:3], "…", wanted[-1]])
             raise CommandError(f"The file has no column '{name}'. The model takes {len(wanted)} columns: {listed}.")
-        if list(names).count(name) > 1:
+        if times[name] > 1:
             raise CommandError(f"The file has more than one column '{name}'. Name each only once.")
-    return [list(names).index(name) for name in wanted]
+    return [found[name] for name in wanted]
