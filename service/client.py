@@ -20,8 +20,10 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 SUBMIT_ATTEMPTS = 3
 TEMPORARILY_AWAY = frozenset({502, 503, 504})
-LARGEST_BATCH_BYTES = 256 * 1024
-"""Of rows to predict in one request; the API's limit on a JSON body is 1 MiB by default."""
+LARGEST_REQUEST_BYTES = 256 * 1024
+"""Of rows to predict; the API's limit on a JSON body is 1 MiB by default."""
+SAMPLE_ROWS = 100
+TOO_LARGE = 413
 
 
 class Client:
@@ -187,12 +189,24 @@ class Client:
 
     def predict(self, name: str, rows: Sequence[object], version: int | None = None) -> Answer:
         """Predictions for any number of rows, in as many requests as they need, all of the same version."""
-        answers: list[Answer] = []
-        for batch in _batches(rows):
-            body = {"rows": batch} | ({} if version is None else {"version": version})
-            answers.append(self._connection.send_json(f"/v1/models/{_part(name)}/predict", body))
-            version = int(answers[0]["version"])
-        return _joined(answers)
+        return joined(list(self.predictions(name, rows, version)))
+
+    def predictions(self, name: str, rows: Sequence[object], version: int | None = None) -> Iterator[Answer]:
+        """The same, an answer for each request, in order; where the service finds one too large, by halves."""
+        path, first, size = f"/v1/models/{_part(name)}/predict", 0, _rows_in_a_request(rows)
+        while True:
+            body = {"rows": rows[first : first + size]} | ({} if version is None else {"version": version})
+            try:
+                answer = self._connection.send_json(path, body)
+            except ApiError as error:
+                if error.status != TOO_LARGE or size == 1:
+                    raise
+                size = min(size, len(rows) - first) // 2 or 1
+                continue
+            yield answer
+            version, first = int(answer["version"]), first + size
+            if first >= len(rows):
+                return
 
     def promote(self, name: str, version: int, reason: str | None = None) -> Answer:
         """Make the version the champion."""
@@ -220,25 +234,19 @@ class _Watched:
         return getattr(self._file, name)
 
 
-def _batches(rows: Sequence[object]) -> Iterator[list[object]]:
-    """The rows in order, in lists of about LARGEST_BATCH_BYTES; one empty list where there are none."""
-    batch: list[object] = []
-    size = 0
-    for row in rows:
-        length = len(json.dumps(row))
-        if batch and size + length > LARGEST_BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(row)
-        size += length
-    yield batch
+def _rows_in_a_request(rows: Sequence[object]) -> int:
+    """About as many as make LARGEST_REQUEST_BYTES, going by the first ones."""
+    sample = rows[:SAMPLE_ROWS]
+    return max(1, LARGEST_REQUEST_BYTES * len(sample) // len(json.dumps(sample)))
 
 
-def _joined(answers: list[Answer]) -> Answer:
-    """One answer for the rows of all batches."""
-    several = ("predictions", "probabilities")
-    lists = {name: [entry for answer in answers for entry in answer[name] or []] for name in several}
-    return {**answers[0], **{name: found if answers[0][name] is not None else None for name, found in lists.items()}}
+def joined(answers: Sequence[Answer]) -> Answer:
+    """One answer for the rows of all of them."""
+    lists: Answer = {}
+    for name in ("predictions", "probabilities"):
+        is_there = answers[0][name] is not None
+        lists[name] = [entry for answer in answers for entry in answer[name]] if is_there else None
+    return {**answers[0], **lists}
 
 
 def _given(parameters: Mapping[str, str | int | None]) -> dict[str, str | int]:

@@ -223,20 +223,17 @@ def predictions_table(
     predictions: Sequence[Any], probabilities: Sequence[Mapping[str, float]] | None, truth: Sequence[Any] | None = None
 ) -> Table:
     """Predictions, with the probability of each where the model gives one, and the truth where it is known."""
+    several = list(predictions[0]) if predictions and isinstance(predictions[0], dict) else []
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in [
-        "row",
-        *(["truth"] if truth is not None else []),
-        "prediction",
-        *(["probability"] if probabilities else []),
-    ]:
-        table.add_column(name, justify="right")
+    names = ["row", *(["truth"] if truth is not None else []), *(several or ["prediction"])]
+    for name in [*names, *(["probability"] if probabilities else [])]:
+        table.add_column(Text(printable(name)), justify="right")
     for place, prediction in enumerate(predictions):
         cells = [str(place + 1)]
         cells += [figure(truth[place])] if truth is not None else []
-        cells.append(figure(prediction))
+        cells += [figure(prediction[name]) for name in several] or [figure(prediction)]
         cells += [figure(probabilities[place].get(str(prediction)))] if probabilities else []
-        table.add_row(*cells)
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 

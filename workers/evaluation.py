@@ -48,6 +48,8 @@ class Evaluation:
         if not scores:
             return {}
         matrix, found = self._problem.matrix, {}
+        if not np.isfinite(self._outputs).all():  # nothing but null could be said
+            return scores
         if self._classes is not None and matrix.classes is not None:
             found = class_report(self._outputs, self._classes, matrix.classes, self._column_weights)
         elif len(matrix.targets) > 1:

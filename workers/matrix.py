@@ -262,6 +262,13 @@ def _weights(column: Column, split: Split, dtype: str) -> Array:
         raise DataError(f"Column '{column.name}' {reason}.", code="invalid_weights", field="weight_column")
     with np.errstate(over="ignore"):
         _refuse_nonfinite(column.values.astype(dtype), column.name, "weight_column")
+        if not np.isfinite(column.values.sum()):
+            raise DataError(
+                f"The weights in column '{column.name}' are too large to be added (up to {column.values.max():g}). "
+                f"Divide them all by the same number: only their proportions count.",
+                code="invalid_weights",
+                field="weight_column",
+            )
     weights: Array = column.values[np.concatenate(split)]
     return weights
 

@@ -18,7 +18,12 @@ MOST_CLASSES_SHOWN = 100
 
 
 def accuracy(outputs: Array, classes: Array, row_weights: Array | None) -> float | None:
-    """The share of rows whose largest output (the first on ties) is that of their class; classes (rows,) are places."""
+    """The share of rows whose largest output (the first on ties) is that of their class; classes (rows,) are places.
+
+    None where an output is not finite: which one of them is the largest means nothing then.
+    """
+    if not np.isfinite(outputs).all():
+        return None
     right = (outputs.argmax(axis=1) == classes).astype(np.float64)
     w = _weights(row_weights, len(right))
     return float(np.average(right, weights=w)) if w.any() else None

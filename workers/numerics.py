@@ -1,6 +1,7 @@
 """What the bits of a result depend on beside the job: pinned where it can be, recorded always."""
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def use_one_thread() -> None:
 
 def fingerprint() -> dict[str, Any]:
     """The version of the arithmetic, numpy's, the BLAS kernel and the SIMD level of this process."""
-    blas: dict[str, Any] = next((pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"), {})
+    blas = blas_of_numpy(threadpoolctl.threadpool_info())
     kernel = f"{blas.get('internal_api', 'none')} {blas.get('version', '')} {blas.get('architecture', '')}".strip()
     return {
         "version": VERSION,
@@ -28,6 +29,15 @@ def fingerprint() -> dict[str, Any]:
         "cpu": f"{platform.machine()} {_simd_level()}",
         "libm": " ".join(platform.libc_ver()),
     }
+
+
+def blas_of_numpy(pools: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of what threadpoolctl found, in whatever order, the BLAS that numpy brought; else the first, which it shares."""
+    found = [pool for pool in pools if pool["user_api"] == "blas"]
+    package = Path(np.__file__).resolve().parent
+    homes = (package, package.with_name("numpy.libs"))
+    own = (pool for pool in found if any(Path(pool["filepath"]).is_relative_to(home) for home in homes))
+    return next(own, found[0] if found else {})
 
 
 def with_others(others: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Job files, rows to predict, `key=value` options: from what users write to what the API takes."""
 
-import csv
-import io
 import json
 import re
 import sys
@@ -13,9 +11,6 @@ import yaml
 from service.commands.session import CommandError
 
 STANDARD_INPUT = "-"
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
-LONGEST_WHOLE = 300  # digits; what still fits a float64
 YAML_WORDS = {
     "null": (r"(null|Null|NULL|~|)$", ["n", "N", "~", ""]),
     "bool": (r"(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
@@ -55,7 +50,7 @@ def read_text(file: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CommandError(f"{_named(file)} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+        raise CommandError(f"{named(file)} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
 
 
 def cannot_read(file: str, error: OSError) -> CommandError:
@@ -73,26 +68,25 @@ def read_body(file: str) -> object:
             return json.loads(text, object_pairs_hook=_no_key_twice)
         except (ValueError, RecursionError) as error:
             if file.endswith(".json"):
-                raise CommandError(f"{_named(file)} is not valid JSON: {error}.") from None
+                raise CommandError(f"{named(file)} is not valid JSON: {error}.") from None
     try:
         body = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise CommandError(f"{_named(file)} is not valid YAML: {error.problem or error.context}{where}.") from None
+        raise CommandError(f"{named(file)} is not valid YAML: {error.problem or error.context}{where}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CommandError(f"{_named(file)} is not valid YAML: {error}.") from None
+        raise CommandError(f"{named(file)} is not valid YAML: {error}.") from None
     if not isinstance(body, dict):
-        raise CommandError(f"{_named(file)} holds no fields: a job file begins like 'dataset: digits'.")
+        raise CommandError(f"{named(file)} holds no fields: a job file begins like 'dataset: digits'.")
     return body
 
 
-def read_rows(file: str, text_columns: frozenset[str] = frozenset()) -> list[Any]:
-    """Rows of a CSV with a header, of JSON or of JSON lines; a CSV's numbers are numbers, except in `text_columns`."""
-    text = read_text(file)
-    rows = _json_rows(file, text) if text.lstrip().startswith(("{", "[")) else _csv_rows(file, text, text_columns)
+def read_json_rows(file: str) -> list[Any]:
+    """Rows of JSON or of JSON lines: a list, `{"rows": …}`, or an object a row."""
+    rows = _json_rows(file, read_text(file))
     if not rows:
-        raise CommandError(f"{_named(file)} has no rows.")
+        raise CommandError(f"{named(file)} has no rows.")
     return rows
 
 
@@ -132,35 +126,9 @@ def _json_line(file: str, number: int, line: str) -> object:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise CommandError(f"{_named(file)} is not valid JSON: {error.msg} in line {number}.") from None
+        raise CommandError(f"{named(file)} is not valid JSON: {error.msg} in line {number}.") from None
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"Line {number} of {_named(file)} can't be read: {error}.") from None
-
-
-def _csv_rows(file: str, text: str, text_columns: frozenset[str]) -> list[dict[str, Any]]:
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        rows = [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        raise CommandError(f"{_named(file)} is not valid CSV: {error} in line {reader.line_num}.") from None
-    for line, cells in rows:
-        if len(cells) != len(header):
-            message = f"Line {line} of {_named(file)} has {len(cells)} values; the header has {len(header)}."
-            raise CommandError(message)
-    return [
-        {name: _cell(cell, number=name not in text_columns) for name, cell in zip(header, cells, strict=True)}
-        for _, cells in rows
-    ]
-
-
-def _cell(text: str, *, number: bool) -> str | float | None:
-    text = text.strip()
-    if not text:
-        return None
-    if not number or not NUMBER.fullmatch(text):
-        return text
-    return int(text) if WHOLE.fullmatch(text) and len(text) < LONGEST_WHOLE else float(text)
+        raise CommandError(f"Line {number} of {named(file)} can't be read: {error}.") from None
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -171,5 +139,6 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _named(file: str) -> str:
+def named(file: str) -> str:
+    """What to call the file in a sentence."""
     return "Standard input" if file == STANDARD_INPUT else f"'{file}'"

@@ -1,17 +1,11 @@
 """`gradsum model …`: list, show, predict, promote."""
 
-import csv
-import io
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from service.commands.session import CommandError, ServiceCommand, session
-
-if TYPE_CHECKING:
-    from service.client import Client
+from service.commands.session import ServiceCommand, session
 
 app = typer.Typer(no_args_is_help=True, help="Models: their versions, predictions, the champion.")
 
@@ -56,36 +50,33 @@ def predict(
     context: typer.Context,
     name: Name,
     file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="Rows: CSV with a header, JSON or JSON lines; - is standard input")
+        str,
+        typer.Argument(
+            metavar="FILE|-", help="Rows: CSV (also in gzip), Parquet, Arrow, NumPy or JSON; - is standard input"
+        ),
     ],
     version: Annotated[int | None, typer.Option(help="This version (default: the champion)")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write there: .json, else CSV")
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="Write there: .csv, .parquet, .jsonl or .json"),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="How to read a CSV: delimiter, decimal, header (default: as its data)"),
     ] = None,
 ) -> None:
-    """Predict rows with a model. Columns are found by name; those that the model does not know are ignored.
+    """Predict the rows of a file of any size. Columns are found by name; others than the model's are ignored.
 
     For example:
 
-      gradsum model predict digits new-digits.csv -o answers.csv
+      gradsum model predict digits new-digits.csv -o answers.parquet
 
       echo '[{"width": 1.5, "colour": "red"}]' | gradsum model predict flowers - --json
     """
-    from service.commands.job_files import read_rows  # noqa: PLC0415 - quick --help
-    from service.rendering import predictions_table  # noqa: PLC0415
+    from service.commands.job_files import read_options  # noqa: PLC0415 - quick --help
+    from service.commands.predictions.command import Asked, predict_file  # noqa: PLC0415
 
-    asked = session(context)
-    with asked.client() as client:
-        rows = read_rows(file, _text_columns(client, name, version))
-        answer = client.predict(name, rows, version)
-    if output is not None:
-        _write(output, answer)
-    title = f"{answer['model']}, version {answer['version']}"
-    if output is not None and not asked.json:
-        typer.echo(f"{len(rows):,} predictions of {title}: {output}")
-        return
-    table = predictions_table(answer["predictions"], answer["probabilities"])
-    asked.show(answer, lambda _answer: asked.console().print(title, table, sep="\n"))
+    predict_file(session(context), Asked(name, file, version, output, read_options(option or [])))
 
 
 @app.command(cls=ServiceCommand)
@@ -100,39 +91,3 @@ def promote(
     with asked.client() as client:
         answer = client.promote(name, version, reason)
     asked.show(answer, lambda _answer: typer.echo(f"Version {version} of {name} is its champion now."))
-
-
-def _text_columns(client: "Client", name: str, version: int | None) -> frozenset[str]:
-    """The columns whose values are text even where they look like numbers, in the data that the version learned."""
-    model = client.model(name)
-    wanted = model["champion"] if version is None else version
-    dataset_id = next((found["dataset_id"] for found in model["versions"] if found["version"] == wanted), None)
-    if dataset_id is None:
-        return frozenset()
-    columns = client.dataset(dataset_id)["columns"] or []
-    return frozenset(column["name"] for column in columns if column["type"] != "number")
-
-
-def _write(output: Path, answer: dict[str, Any]) -> None:
-    text = json.dumps(answer, indent=2, ensure_ascii=False) if output.suffix == ".json" else _csv(answer)
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(
-            f"{output} can't be written: {error.strerror or error}. Choose another file with -o."
-        ) from None
-
-
-def _csv(answer: dict[str, Any]) -> str:
-    """`prediction`, or a column a target where there are several; `probability_<class>`."""
-    probabilities = answer["probabilities"] or [{}] * len(answer["predictions"])
-    rows = [
-        (prediction if isinstance(prediction, dict) else {"prediction": prediction})
-        | {f"probability_{name}": value for name, value in likely.items()}
-        for prediction, likely in zip(answer["predictions"], probabilities, strict=True)
-    ]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

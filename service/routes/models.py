@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 
-from service.errors import NotFoundError, TooLargeError, UnavailableError, UnprocessableError
+from service.errors import ConflictError, NotFoundError, Problem, TooLargeError, UnavailableError, UnprocessableError
 from service.requests import read
 from service.routes.context import PROJECT, After, Context, InContext, Limit, Name
 from service.schemas import (
@@ -80,7 +80,7 @@ def promote_version(context: InContext, name: str, body: PromoteBody) -> JSONRes
 def _view(connection: Transaction, name: str) -> View:
     versions = models.versions(connection, PROJECT, name)
     if not versions:
-        raise _no_such_model(name)
+        raise _no_such_model(connection, name)
     made_by = {version.job_id: jobs.required(connection, version.job_id) for version in versions}
     return model_view(versions, models.champion_version(connection, PROJECT, name), made_by)
 
@@ -89,17 +89,22 @@ def _version(connection: Transaction, name: str, version: int | None) -> Model:
     """The version, or the champion where none is given."""
     wanted = version or models.champion_version(connection, PROJECT, name)
     if wanted is None:
-        raise _no_such_model(name)
+        raise _no_such_model(connection, name, ConflictError)
     row = models.get(connection, PROJECT, name, wanted)
     if row is None:
         versions = models.versions(connection, PROJECT, name)
         if not versions:
-            raise _no_such_model(name)
+            raise _no_such_model(connection, name, ConflictError)
         raise NotFoundError(f"Model '{name}' has no version {wanted}; the newest is {versions[0].version}.")
     return row
 
 
-def _no_such_model(name: str) -> NotFoundError:
+def _no_such_model(connection: Transaction, name: str, in_the_making: type[Problem] = NotFoundError) -> Problem:
+    """The problem to raise; of the kind `in_the_making` where a job is at work on the first version."""
+    job_id = models.maker(connection, PROJECT, name)
+    if job_id is not None:
+        message = f"Model '{name}' is not there yet: job {job_id}, which makes it, has not ended. Wait for it."
+        return in_the_making(message, code="model_not_ready")
     return NotFoundError(f"There is no model '{name}'. A job makes one: set its tracking.registered_model.")
 
 

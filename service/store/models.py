@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
+from service.jobs import FINAL
 from service.store.database import now
-from service.store.tables import champions, models
+from service.store.tables import champions, jobs, models
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ def of_job(connection: Connection, job_id: str) -> Model | None:
     """The model version that a job made."""
     row = connection.execute(select(models).where(models.c.job_id == job_id)).mappings().first()
     return None if row is None else Model(**row)
+
+
+def maker(connection: Connection, project: str, name: str) -> str | None:
+    """The id of a job that has not ended and makes a version of `name` if it succeeds: the first of them."""
+    query = select(jobs.c.id).where(jobs.c.project == project, jobs.c.status.not_in(FINAL)).order_by(jobs.c.sequence)
+    query = query.where(jobs.c.spec["tracking"]["registered_model"].as_string() == name)
+    return connection.execute(query.limit(1)).scalar()
 
 
 def versions(connection: Connection, project: str, name: str) -> list[Model]:

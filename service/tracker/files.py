@@ -32,9 +32,11 @@ def write_files(directory: Path, storage: Path, database: Database, job: Job) ->
             confusion = _confusion(job, job.result, split)
             if confusion is not None:
                 _write_picture(directory, f"confusion_matrix_{split}", confusion_plot(confusion))
+    weights = model_directory(storage, job).absolute() / "weights.npz"
+    if job.has_weights and weights.is_file():
+        name = "last-good" if job.result is None else f"epoch-{epoch_of_weights(job):06d}"
         (directory / "weights").mkdir()
-        end = directory / "weights" / f"epoch-{epoch_of_weights(job):06d}.npz"
-        end.symlink_to(model_directory(storage, job).absolute() / "weights.npz")
+        (directory / "weights" / f"{name}.npz").symlink_to(weights)
 
 
 def epoch_of_weights(job: Job) -> int:

@@ -74,9 +74,10 @@ class Mirror:
         return run
 
     def _describe(self, run: RunId, job: Job) -> None:
+        ids = {"training": job.dataset_id, "validation": job.spec["validation_dataset"]}
         with self._database.read() as connection:
-            dataset = datasets.get(connection, job.dataset_id)
-        self._runs.describe(run.run_id, job, dataset)
+            found = {purpose: datasets.get(connection, key) for purpose, key in ids.items() if key is not None}
+        self._runs.describe(run.run_id, job, {key: dataset for key, dataset in found.items() if dataset is not None})
         self._move(job, described=True)
 
     def _send_points(self, run: RunId, job: Job, after: int) -> None:

@@ -1,7 +1,7 @@
 """MLflow's record of a job: a run, found by the tag `gradsum.job_id` before it is made, and what is sent to it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mlflow import MlflowClient
@@ -60,13 +60,13 @@ class Runs:
                 return True
             raise
 
-    def describe(self, run_id: str, job: Job, dataset: DatasetRow | None) -> None:
-        """Send the resolved spec as parameters, and the dataset as an input."""
+    def describe(self, run_id: str, job: Job, inputs: Mapping[str, DatasetRow]) -> None:
+        """Send the resolved spec as parameters, and the datasets, by what they are for, as inputs."""
         described = [Param(name, value) for name, value in words.parameters(words.without_addresses(job.spec)).items()]
         for first in range(0, len(described), PARAMETERS_IN_A_REQUEST):
             self._client.log_batch(run_id, params=described[first : first + PARAMETERS_IN_A_REQUEST])
-        if dataset is not None:
-            self._client.log_inputs(run_id, [_input(dataset)])
+        if inputs:
+            self._client.log_inputs(run_id, [_input(dataset, purpose) for purpose, dataset in inputs.items()])
 
     def send(self, run_id: str, points: Sequence[Point], tags: dict[str, str] | None = None) -> None:
         """Send figures, at most as many as fit one request; MLflow drops those that it has."""
@@ -119,7 +119,7 @@ def _tags(job: Job) -> dict[str, str]:
     }
 
 
-def _input(dataset: DatasetRow) -> DatasetInput:
+def _input(dataset: DatasetRow, purpose: str) -> DatasetInput:
     columns = [_column(column) for column in dataset.columns or []]
     schema = json.dumps({"mlflow_colspec": columns}, ensure_ascii=False)
     described = Dataset(
@@ -130,7 +130,7 @@ def _input(dataset: DatasetRow) -> DatasetInput:
         schema=schema if len(schema.encode()) <= LONGEST_SCHEMA else None,
         profile=json.dumps({"num_rows": dataset.rows, "num_columns": len(columns)}),
     )
-    return DatasetInput(described, [InputTag("mlflow.data.context", "training")])
+    return DatasetInput(described, [InputTag("mlflow.data.context", purpose)])
 
 
 def _column(column: dict[str, object]) -> dict[str, object]:

@@ -33,7 +33,7 @@ from service.tracker.points import points
 from service.tracker.shipped_code import write_package
 from tests.running_service import ends_with_us
 from workers.metrics import MOST_CLASSES_SHOWN, class_report
-from workers.model import columns_from_arrays, load, predict, save
+from workers.model import columns_from_arrays, columns_from_rows, load, predict, save
 from workers.network import Network, n_parameters
 from workers.preprocessing import CategoryFeature, NumberFeature, Preprocessing
 from workers.resolve import DatasetFacts, Limits, resolve
@@ -105,7 +105,7 @@ class Record:
         self.database = Database(self.settings.database_url)
         self.client = MlflowClient(server.address, server.address)
         self.log = directory / "tracker.log"
-        self.dataset = self._ready_dataset()
+        self.dataset, self.later = self._ready_dataset("people"), self._ready_dataset("later-people")
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["service.tracker.loop"])
         self._tracker: Any = None
@@ -127,7 +127,8 @@ class Record:
         request["tracking"] = {**request.get("tracking", {}), "registered_model": model}
         request["name"] = request.get("name") or f"job {random.random()}"
         facts = DatasetFacts(self.dataset.id, "people", self.dataset.rows or 0, self.dataset.columns or [])
-        spec = resolve(parse(request), facts, LIMITS).spec.model_dump()
+        validation = facts._replace(id=self.later.id) if "validation_dataset" in body else None
+        spec = resolve(parse(request), facts, LIMITS, validation).spec.model_dump()
         owner: dict[str, Any] = {"project": "default", "actor": "anonymous"}
         with self.database.write() as connection:
             job = jobs.add(
@@ -180,14 +181,21 @@ class Record:
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
         return list(self.client.search_runs(experiments, f"tags.`gradsum.job_id` = '{job.id}'"))
 
-    def _ready_dataset(self) -> datasets.Dataset:
+    def fail(self, job: Job, **error: Any) -> Job:
+        """The end of a job that diverged, with the weights of before."""
+        self._write_model(job)
+        with self.database.write() as connection:
+            jobs.move(connection, job, "failed", error={"code": "diverged", "message": "The loss grew.", **error})
+            return jobs.required(connection, job.id)
+
+    def _ready_dataset(self, name: str) -> datasets.Dataset:
         upload, key, dataset_id = self.directory / "people.csv", "a" * 64, datasets.new_id()
         upload.write_text(CSV)
         read = ingest.ingest_file(upload, {}, columns_directory(self.storage, key), {"columns": 100})
         described: dict[str, Any] = {"options": {}, "source": {}, "sha256": "b" * 64, "content_key": key, "tags": {}}
         owner: dict[str, Any] = {"project": "default", "actor": "anonymous"}
         with self.database.write() as connection:
-            datasets.add(connection, id=dataset_id, name="people", bytes=len(CSV), **described, **owner)
+            datasets.add(connection, id=dataset_id, name=name, bytes=len(CSV), **described, **owner)
             datasets.finish(connection, dataset_id, read["rows"], 0, read["columns"])
             found = datasets.get(connection, dataset_id)
         assert found is not None
@@ -196,6 +204,9 @@ class Record:
     def _write_model(self, job: Job) -> None:
         features = (NumberFeature("age", 41.0, 9.7), NumberFeature("height", 161.3, 6.1))
         preprocessing = Preprocessing((*features, CategoryFeature("city", ("Oslo", "Rom"))))
+        if job.spec["preprocessing"]["missing_values"] == "mean":
+            fills = zip(preprocessing.features, (33.5, 170.0, "Rom"), strict=True)
+            preprocessing = Preprocessing(tuple(feature._replace(fill=fill) for feature, fill in fills), ("", "?"))
         network = Network((preprocessing.n_inputs, 6, 3), "tanh", "softmax", "cross_entropy")
         flat = np.random.default_rng(job.sequence).standard_normal(n_parameters(network)).astype(np.float32)
         save(model_directory(self.storage, job), network, flat, preprocessing, ["species"], ["cat", "dog", "eel"])
@@ -265,6 +276,30 @@ def test_the_files_of_a_run_hold_every_epoch_the_spec_and_the_weights(record: Re
     assert (there / "plots" / "loss.png").read_bytes().startswith(b"\x89PNG")
     weights = model_directory(record.storage, job) / "weights.npz"
     assert (there / "weights" / "epoch-000040.npz").read_bytes() == weights.read_bytes()
+
+
+def test_both_datasets_are_inputs_of_the_run(record: Record) -> None:
+    job = record.running_job(validation_dataset="later-people")
+    record.train(job, 1, 2)
+    run = record.client.get_run(record.wait_until_in_mlflow(record.succeed(job)).run_id)
+    inputs = {given.tags[0].value: given.dataset for given in run.inputs.dataset_inputs}
+    assert {purpose: dataset.name for purpose, dataset in inputs.items()} == {
+        "training": "people@1",
+        "validation": "later-people@1",
+    }
+    assert json.loads(inputs["validation"].source)["tags"]["gradsum.dataset_id"] == record.later.id
+
+
+def test_B26_the_last_good_weights_of_a_job_that_diverged_are_in_its_run(record: Record) -> None:  # noqa: N802
+    job = record.running_job()
+    record.train(job, 1, 3)
+    run_id = record.wait_until_in_mlflow(record.fail(job, epoch=4, left_weights=True)).run_id
+    there = Path(record.client.download_artifacts(run_id, "weights"))
+    weights = model_directory(record.storage, job) / "weights.npz"
+    assert [(file.name, file.read_bytes()) for file in there.iterdir()] == [("last-good.npz", weights.read_bytes())]
+    without = record.running_job()
+    run_id = record.wait_until_in_mlflow(record.fail(without, epoch=1, left_weights=False)).run_id
+    assert record.client.list_artifacts(run_id, "weights") == []
 
 
 def test_a_run_shows_its_classes_as_figures_and_as_a_picture_and_its_whole_report(record: Record) -> None:
@@ -492,3 +527,46 @@ def test_a_fresh_environment_with_mlflow_numpy_and_pandas_gives_the_same_bits(
         for place, label in enumerate(("cat", "dog", "eel")):
             assert answer[f"probability_{label}"] == [p.hex() for p in expected.probabilities[:, place].tolist()]
     assert "height" in refusal
+
+
+FILL_AND_PREDICT = """
+import json, sys
+import mlflow, numpy, pandas
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+rows = json.loads(sys.argv[3])
+plain = pandas.DataFrame(rows)
+nullable = plain.assign(age=plain["age"].astype("Int64"), city=plain["city"].astype("string"))
+blank = plain.assign(city=plain["city"].map(lambda city: "" if city is None else city))
+marked = plain.astype(object).where(plain.notna(), "?")
+frames = [plain, plain.astype(object), nullable, blank, marked]
+frames += [plain.assign(age=numpy.nan, height=None, city=[None] * len(plain)), plain.assign(city=numpy.nan)]
+answers = [model.predict(frame).drop(columns="prediction").to_numpy().tolist() for frame in frames]
+print(json.dumps([[[value.hex() for value in row] for row in answer] for answer in answers]))
+"""
+
+
+def test_a_model_that_fills_missing_values_answers_in_mlflow_as_the_api_does(
+    record: Record, fresh: Environment
+) -> None:
+    """NaN, None, pandas' NA, an empty text and a marker, in columns of any type, also where nothing else is in them."""
+    job = record.running_job("gaps", preprocessing={"missing_values": "mean"})
+    record.train(job, 1, 2)
+    record.wait_until_in_mlflow(record.succeed(job))
+    rows = [
+        {"age": 31, "height": None, "city": "Rom"},
+        {"age": None, "height": 160.25, "city": None},
+        {"age": 40, "height": 180.5, "city": "Paris"},
+    ]
+    said = fresh.run(FILL_AND_PREDICT, record.server.address, "models:/gaps/1", json.dumps(rows))
+    *alike, all_missing, no_city = json.loads(said.splitlines()[-1])
+    model = load(model_directory(record.storage, job))
+
+    def by_api(asked: list[dict[str, Any]]) -> list[list[str]]:
+        found = predict(model, columns_from_rows(model, asked)).probabilities
+        assert found is not None
+        return [[value.hex() for value in row] for row in found.tolist()]
+
+    assert alike == [by_api(rows)] * 5
+    assert all_missing == by_api([dict.fromkeys(row) for row in rows])
+    assert no_city == by_api([{**row, "city": None} for row in rows])

@@ -7,8 +7,10 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from service.client import Client
+from service.watching import wait_for_record
 from tests.running_service import RunningService
 
 ROWS = "width,height,colour,trust,area,kind\n" + "".join(
@@ -198,14 +200,27 @@ def test_what_makes_no_sense_is_refused_with_its_field(service: RunningService, 
     assert client.jobs(limit=1)["data"] == before
 
 
-def test_divergence_names_the_epoch_and_leaves_the_last_good_weights(client: Client) -> None:
+def test_B26_divergence_names_the_epoch_and_a_way_out_and_leaves_the_last_good_weights(  # noqa: N802
+    service: RunningService, client: Client
+) -> None:
     network = {"hidden_layers": [6], "activation": "identity", "output_activation": "identity"}
     training = {"loss": "squared_error", "optimizer": "gradient_descent", "learning_rate": 1000.0, "epochs": 500}
     job = ended(client, {**SMALL, "network": network, "training": training})
     assert job["status"] == "failed"
     assert job["error"]["code"] == "diverged"
-    assert f"epoch {job['error']['epoch']}" in job["error"]["message"]
+    for said in (
+        f"epoch {job['error']['epoch']}.",
+        "smaller training.learning_rate",
+        "The last good weights are kept.",
+    ):
+        assert said in job["error"]["message"]
     assert all(np.isfinite(array).all() for array in weights_of(client, job).values())
     figures = client.metrics(job["id"])["data"]
     assert len(figures) == job["error"]["epoch"] - 1
     assert all(np.isfinite(list(figure.values())).all() for figure in figures)
+    job = wait_for_record(client, job, Console(quiet=True))
+    query = {"run_id": job["mlflow"]["run_id"]}
+    run = httpx2.get(f"{service.mlflow_url}/api/2.0/mlflow/runs/get", params=query, trust_env=False).json()["run"]
+    logged = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+    assert {"loss", "gradient_norm"} <= set(logged)
+    assert max(map(abs, logged.values())) < 1e308  # MLflow's word for infinity is 1.797e308

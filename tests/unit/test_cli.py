@@ -1,5 +1,4 @@
 import io
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from service.client import LARGEST_BATCH_BYTES, _batches, _joined
-from service.commands.job_files import read_body, read_options, read_rows
+from service.client import joined
+from service.commands.job_files import read_body, read_json_rows, read_options
 from service.commands.session import CommandError
 from service.connection import ApiError, Connection, Unreachable
 from service.rendering import duration, printable, show_report
@@ -91,36 +90,21 @@ def test_the_example_of_the_digits_is_a_textbook_job() -> None:
     assert body["tracking"] == {"registered_model": "digits"}
 
 
-def rows_of(directory: Path, text: str, text_columns: frozenset[str] = frozenset()) -> object:
+def rows_of(directory: Path, text: str) -> object:
     file = directory / "rows"
     file.write_text(text)
-    return read_rows(str(file), text_columns)
+    return read_json_rows(str(file))
 
 
-def test_numbers_of_a_csv_are_numbers_and_blanks_are_missing(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, "width,colour,zip\n1.5,red,00123\n-2,,4\n1e3,nan,5\n", frozenset({"zip"}))
-    assert rows == [
-        {"width": 1.5, "colour": "red", "zip": "00123"},
-        {"width": -2, "colour": None, "zip": "4"},
-        {"width": 1000.0, "colour": "nan", "zip": "5"},
-    ]
-
-
-@pytest.mark.parametrize(
-    "text", ['[{"x": 1}, {"x": 2}]', '{"rows": [{"x": 1}, {"x": 2}]}', '{"x": 1}\n{"x": 2}\n', "x\n1\n2\n"]
-)
-def test_rows_are_the_same_from_csv_json_and_json_lines(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ['[{"x": 1}, {"x": 2}]', '{"rows": [{"x": 1}, {"x": 2}]}', '{"x": 1}\n{"x": 2}\n'])
+def test_rows_are_the_same_from_json_and_json_lines(tmp_path: Path, text: str) -> None:
     assert rows_of(tmp_path, text) == [{"x": 1}, {"x": 2}]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n1,2\n3\n", "Line 3 of .* has 1 values; the header has 2"),
-        ('a,b\n1,"2\n', "line 2"),
         ('{"a": 1}\n{"a": \n', "in line 2"),
-        ("", "no rows"),
-        ("a,b\n", "no rows"),
         ("[]", "no rows"),
     ],
 )
@@ -147,18 +131,9 @@ def test_an_option_of_another_form_is_refused(pairs: list[str]) -> None:
         read_options(pairs)
 
 
-def test_batches_hold_every_row_once_and_in_order() -> None:
-    rows = [{"x": number, "text": "a" * 1000} for number in range(1000)]
-    batches = list(_batches(rows))
-    assert [row for batch in batches for row in batch] == rows
-    assert len(batches) > 1
-    assert all(len(json.dumps(batch)) < 1.1 * LARGEST_BATCH_BYTES for batch in batches)
-    assert list(_batches([])) == [[]]
-
-
 def test_answers_of_batches_are_joined_in_order() -> None:
     first = {"model": "m", "version": 1, "predictions": [1, 2], "probabilities": None}
-    assert _joined([first, {**first, "predictions": [3]}]) == {**first, "predictions": [1, 2, 3]}
+    assert joined([first, {**first, "predictions": [3]}]) == {**first, "predictions": [1, 2, 3]}
 
 
 def test_an_address_that_is_none_is_unreachable() -> None:

@@ -190,6 +190,11 @@ def test_the_key_follows_dataset_and_request() -> None:
         ("x,y\n1,0\n2,1\n", request(split=HASH_SPLIT | {"column": "p"}), ("column_not_found", "split.column", "'p'")),
         ("x,y\n" + "".join(f"a{n},{n % 2}\n" for n in range(1001)), request(), ("text_feature", "features", "'x'")),
         ("x,y\n1,0\n2,1\n3,0\n4,1\n", request(weight_column="w"), ("column_not_found", "weight_column", "'w'")),
+        (
+            "x,y,w\n1,0,1e308\n2,1,1e308\n3,0,1\n4,1,1\n",
+            WEIGHTED._replace(dtype="float64"),
+            ("invalid_weights", "weight_column", "too large to be added (up to 1e+308)"),
+        ),
         *(
             ("x,y,w\n" + "".join(f"{n},{n % 2},{w}\n" for n, w in enumerate(weights)), WEIGHTED, expected)
             for weights, expected in (

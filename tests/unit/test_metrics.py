@@ -15,6 +15,11 @@ def test_accuracy_counts_right_rows_by_their_weights() -> None:
     assert accuracy(outputs, classes, np.array([1.0, 1.0, 5.0, 3.0])) == 0.5
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_accuracy_of_outputs_that_are_not_finite_is_undefined(odd: float) -> None:
+    assert accuracy(np.array([[0.1, 0.9], [odd, 0.2]]), np.array([1, 0]), None) is None
+
+
 def test_the_lowest_class_wins_a_tie() -> None:
     assert accuracy(np.full((2, 3), 0.5), np.array([0, 1]), None) == 0.5
 

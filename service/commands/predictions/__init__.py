@@ -1,0 +1,1 @@
+"""Predictions on files of any size: rows in, through the API in parts, answers out; for the command line."""
