@@ -17,6 +17,7 @@ from service.csv_file import open_csv, read_csv
 from service.file_options import FileOptions, parse_options
 from service.table import Table, read_batches
 from service.table_columns import format_of, open_batches, typed_columns
+from workers.errors import DataError
 from workers.files import publish_directory
 
 VERSION = 1
@@ -31,8 +32,21 @@ def check_options(options: dict[str, Any]) -> None:
 
 def content_key(sha256: str, options: dict[str, Any]) -> str:
     """The hex SHA-256 that names the dataset of a file with this SHA-256, read with these options."""
-    canonical = json.dumps([VERSION, parse_options(options).model_dump()], sort_keys=True, ensure_ascii=False)
+    read_with = parse_options(options).model_dump(exclude={"sha256"})
+    canonical = json.dumps([VERSION, read_with], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(sha256.encode() + canonical.encode()).hexdigest()
+
+
+def check_sha256(sha256: str, options: dict[str, Any]) -> None:
+    """DataError `checksum_mismatch` where the options say that the file has another SHA-256."""
+    expected = parse_options(options).sha256
+    if expected not in {None, sha256}:
+        raise DataError(
+            f"The file's SHA-256 is {sha256}, and options.sha256 expects {expected}: it is another file, or was "
+            f"damaged on its way. Send it again, or correct options.sha256.",
+            code="checksum_mismatch",
+            field="options.sha256",
+        )
 
 
 def ingest_file(path: Path, options: dict[str, Any], destination: Path, limits: Mapping[str, int]) -> dict[str, Any]:

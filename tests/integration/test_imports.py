@@ -337,6 +337,19 @@ def test_data_that_is_fetched_but_wrong_is_refused_like_an_upload(service: Servi
     assert service.uploads() == []
 
 
+def test_what_is_fetched_must_have_the_checksum_that_was_given(service: Service) -> None:
+    """B36."""
+    (service.root / "checked.csv").write_bytes(ROWS)
+    uri, mine, other = f"file://{service.root}/checked.csv", hashlib.sha256(ROWS).hexdigest(), "0" * 64
+    failed = service.read(uri, options={"sha256": other})
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "checksum_mismatch")
+    assert failed["error"]["errors"][0]["field"] == "options.sha256"
+    assert other in failed["error"]["message"]
+    assert mine in failed["error"]["message"]
+    assert service.uploads() == []
+    assert service.read(uri, options={"sha256": mine})["status"] == "ready"
+
+
 @pytest.mark.parametrize(
     ("body", "code", "field"),
     [
