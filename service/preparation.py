@@ -195,6 +195,7 @@ def matrix_request(spec: JobSpec, dataset: Dataset) -> MatrixRequest:
         weight_column=spec.weight_column,
         missing_values=spec.preprocessing.missing_values,
         missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(dataset),
+        max_categories=spec.preprocessing.max_categories,
     )
 
 

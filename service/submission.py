@@ -210,8 +210,10 @@ def _features(submission: Submission) -> list[dict[str, Any]]:
 
 def _n_inputs(submission: Submission) -> int:
     """One a number; one a category, and one for those that are unknown."""
+    most = submission.spec.preprocessing.max_categories
     return sum(
-        1 if column["type"] == "number" else len(column["categories"] or []) + 1 for column in _features(submission)
+        1 if column["type"] == "number" else min(len(column["categories"] or []), most) + 1
+        for column in _features(submission)
     )
 
 
