@@ -15,6 +15,7 @@ from service.store.database import Database
 from service.store.datasets import Dataset
 from service.store.jobs import Job
 from workers.errors import DataError, GradsumError
+from workers.files import remove
 from workers.matrix import MatrixRequest, matrix_key
 from workers.plan import make_plan
 from workers.resolve import check_limits, resolve
@@ -56,7 +57,7 @@ class Preparation:
                     read = answer["ok"]
                     datasets.finish(connection, dataset.id, read["rows"], read["rejected_rows"], read["columns"])
                 wanted = datasets.shares_content(connection, dataset.content_key)
-            upload.unlink(missing_ok=True)
+            remove(upload)
             if not wanted:  # it was deleted while it was read
                 shutil.rmtree(columns_directory(storage, dataset.content_key), ignore_errors=True)
             outcome = "dataset_failed" if "error" in answer else "dataset_ready"

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from service import ingest
-from service.imports.files import open_below
+from service.imports.files import is_folder_below
 from service.requests import clean_dataset_name
 from service.schemas import ImportRequest
 from service.settings import Settings
@@ -30,7 +30,7 @@ def read_import(settings: Settings, request: ImportRequest, name_field: str = "n
     rules = rules_of(settings)
     place = parse_uri(request.uri, rules)
     if isinstance(place, FilePlace):
-        open_below(place.path, rules.import_roots).close()
+        is_folder_below(place.path, rules.import_roots)
     ingest.check_options(request.options)
     name = PurePosixPath(last_part(request.uri)).stem if request.name is None else request.name
     return Import(request.uri, clean_dataset_name(name, name_field), request.options, request.tags)
