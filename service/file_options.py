@@ -24,7 +24,7 @@ class FileOptions(BaseModel):
     format: Literal["auto", "csv", "parquet", "arrow", "npz"] = "auto"
     delimiter: Literal[",", ";", "\t", "|", ":"] | None = None
     decimal: Literal[".", ","] | None = None
-    header: bool = True
+    header: bool | Literal["auto"] = "auto"
     missing_markers: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)] = [""]
     types: dict[str, Literal["number", "category", "text", "date"]] = {}
     on_bad_rows: Literal["error", "skip"] = "error"
@@ -42,7 +42,7 @@ class FileOptions(BaseModel):
         given = {
             "delimiter": self.delimiter is not None,
             "decimal": self.decimal is not None,
-            "header": not self.header,
+            "header": self.header is False,
         }
         return next((name for name, is_given in given.items() if is_given), None)
 
