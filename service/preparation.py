@@ -97,7 +97,7 @@ class Preparation:
 
         def on_done(answer: Message) -> None:
             if "error" in answer:
-                fail(self._database, self._log, job, answer["error"])
+                fail(self._database, self._log, job, _naming(answer["error"], sources))
             else:
                 self._plan(job, spec, key, answer["ok"], slots, notes)
 
@@ -198,6 +198,15 @@ def matrix_request(spec: JobSpec, dataset: Dataset) -> MatrixRequest:
         missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(dataset),
         max_categories=spec.preprocessing.max_categories,
     )
+
+
+def _naming(error: dict[str, Any], sources: Sources) -> dict[str, Any]:
+    """The error of a build, with the name of the dataset whose files were changed: the child knows none."""
+    fields = {found["field"] for found in error["errors"]}
+    changed = sources.validation if "validation_dataset" in fields else sources.dataset
+    if error["code"] != "data_changed" or changed is None:
+        return error
+    return {**error, "message": f"Dataset '{changed.name}@{changed.version}' was damaged. {error['message']}"}
 
 
 def _missing_markers(dataset: Dataset) -> tuple[str, ...]:
