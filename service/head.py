@@ -23,11 +23,12 @@ SAMPLE_CHARACTERS = 40
 
 
 class Head(NamedTuple):
-    """The beginning of a file: its rows, and whether they are all."""
+    """The beginning of a file: its rows, how they are written if it is a CSV file, and whether they are all."""
 
     table: Table
     decimal: str
     delimiter: str | None
+    has_header: bool | None
     is_whole: bool
 
 
@@ -60,7 +61,7 @@ def preview_of(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -
     if found.name != "csv":
         source = open_batches(path, found, parsed, limits)
         table = read_batches(source, limits, HEAD_ROWS)
-        return _described(Head(table, ".", None, is_whole=table.rows == source.rows), found, parsed)
+        return _described(Head(table, ".", None, None, is_whole=table.rows == source.rows), found, parsed)
     with _csv_head(path, found, parsed, limits, HEAD_BYTES) as head:
         if head is None:
             raise DataError("The first megabyte has no whole row to look at.", code="nothing_to_preview")
@@ -90,7 +91,7 @@ def _csv_head(
 
 def _head_of(path: Path, options: FileOptions, limits: Mapping[str, int], *, is_whole: bool) -> Head:
     file = open_csv(path, options)
-    return Head(read_csv(file, limits), file.decimal, file.delimiter, is_whole)
+    return Head(read_csv(file, limits), file.decimal, file.delimiter, file.has_header, is_whole)
 
 
 def _first_bytes(path: Path, n_bytes: int) -> bytes:
@@ -107,7 +108,7 @@ def _described(head: Head, found: FileFormat, options: FileOptions) -> dict[str,
         "gzip": found.is_gzip,
         "delimiter": head.delimiter,
         "decimal": head.decimal if is_csv else None,
-        "header": options.header if is_csv else None,
+        "header": head.has_header,
         "rows_looked_at": head.table.rows,
         "whole_file": head.is_whole,
         "columns": [_previewed(place, head, options) for place in range(len(head.table.names))],

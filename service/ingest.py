@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from service.column_types import TypedColumn
 from service.compressed import expand
@@ -17,7 +18,10 @@ from service.csv_file import open_csv, read_csv
 from service.file_options import FileOptions, parse_options
 from service.table import Table, read_batches
 from service.table_columns import format_of, open_batches, typed_columns
+from workers.dataset import check_files, read_metadata
+from workers.errors import DataError
 from workers.files import publish_directory
+from workers.integrity import block_hashes
 
 VERSION = 1
 """Raised when the same file and options would give another dataset, so that prepared ones are not mistaken for it."""
@@ -31,18 +35,32 @@ def check_options(options: dict[str, Any]) -> None:
 
 def content_key(sha256: str, options: dict[str, Any]) -> str:
     """The hex SHA-256 that names the dataset of a file with this SHA-256, read with these options."""
-    canonical = json.dumps([VERSION, parse_options(options).model_dump()], sort_keys=True, ensure_ascii=False)
+    read_with = parse_options(options).model_dump(exclude={"sha256"})
+    canonical = json.dumps([VERSION, read_with], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(sha256.encode() + canonical.encode()).hexdigest()
+
+
+def check_sha256(sha256: str, options: dict[str, Any]) -> None:
+    """DataError `checksum_mismatch` where the options say that the file has another SHA-256."""
+    expected = parse_options(options).sha256
+    if expected not in {None, sha256}:
+        raise DataError(
+            f"The file's SHA-256 is {sha256}, and options.sha256 expects {expected}: it is another file, or was "
+            f"damaged on its way. Send it again, or correct options.sha256.",
+            code="checksum_mismatch",
+            field="options.sha256",
+        )
 
 
 def ingest_file(path: Path, options: dict[str, Any], destination: Path, limits: Mapping[str, int]) -> dict[str, Any]:
     """Makes the dataset in `destination`, whole or not at all, unless it is there: {rows, rejected_rows, columns}.
 
+    One that is there and was changed since is made anew.
     `limits` holds the largest numbers of `columns`, `rows`, `bytes` (once expanded) and `memory_bytes`. DataError names
     what is wrong with the file, with row and column.
     """
     parsed = parse_options(options)
-    if not (destination / "columns.json").exists():
+    if not _is_whole(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with _directory_beside(destination) as temporary:
             table, decimal = _read(path, parsed, limits, temporary)
@@ -52,6 +70,18 @@ def ingest_file(path: Path, options: dict[str, Any], destination: Path, limits: 
             publish_directory(temporary, destination)
     saved = json.loads((destination / "columns.json").read_bytes())
     return {"rows": saved["rows"], "rejected_rows": saved.get("rejected_rows", 0), "columns": saved["columns"]}
+
+
+def _is_whole(directory: Path) -> bool:
+    """Whether the dataset is there as it was written; what is left of one that is not makes room."""
+    if not directory.exists():
+        return False
+    try:
+        check_files(directory, read_metadata(directory))
+    except DataError:
+        shutil.rmtree(directory)
+        return False
+    return True
 
 
 @contextmanager
@@ -79,12 +109,20 @@ def _read(path: Path, options: FileOptions, limits: Mapping[str, int], temporary
 def _write(directory: Path, table: Table, typed: list[TypedColumn]) -> None:
     for place, column in enumerate(typed):
         for suffix, array in column.arrays.items():
-            np.save(directory / f"{place:06d}{suffix}.npy", array, allow_pickle=False)
+            _save(directory / f"{place:06d}{suffix}.npy", array)
     described = {
         "rows": table.rows,
         "rejected_rows": table.rejected_rows,
         "first_row": table.first_row,
         "columns": [column.metadata for column in typed],
+        "files": {path.name: block_hashes(path) for path in sorted(directory.glob("*.npy"))},
     }
     text = json.dumps(described, ensure_ascii=False, allow_nan=False)
     (directory / "columns.json").write_text(text, encoding="utf-8")
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    """As np.save does it, whose own error does not say when there is no room on disk."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(np.ascontiguousarray(array).data)

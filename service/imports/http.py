@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 import httpx2
 
 from service.addresses import Resolver
+from service.imports.encoding import unpacked
 from service.imports.failures import fetch_failed
 from service.outbound import ask, cause
 from service.uris import HttpPlace, Rules, not_allowed, parse_uri
@@ -15,6 +16,7 @@ from service.uris import HttpPlace, Rules, not_allowed, parse_uri
 MOST_REDIRECTS = 5
 CHUNK_BYTES = 2**18
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
+GZIP = ("gzip", "x-gzip")
 PAGES = (b"<!doctype html", b"<html")
 
 
@@ -50,12 +52,13 @@ def _checked(response: httpx2.Response, limit_bytes: int) -> Iterator[bytes]:
         phrase = f" {response.reason_phrase}" if response.reason_phrase else ""
         raise fetch_failed(f"its server answers {response.status_code}{phrase:.60}")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
+    if encoding not in {"", "identity", *GZIP}:
         raise fetch_failed(f"its server compresses the answer ({encoding:.20}), though it was asked not to")
     length = response.headers.get("Content-Length", "0")
     if length.isdecimal() and int(length) > limit_bytes:
         raise fetch_failed(f"it has {int(length):,} bytes, and {limit_bytes:,} is the limit of an upload")
-    return _unless_page(response.iter_raw(CHUNK_BYTES))
+    chunks = response.iter_raw(CHUNK_BYTES)
+    return _unless_page(unpacked(chunks, limit_bytes) if encoding in GZIP else chunks)
 
 
 def _unless_page(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import Scope
 
+from service.errors import UnprocessableError
 from service.imports.registration import read_import, register_import
 from service.requests import read
 from service.routes.context import PROJECT, Actor, InContext
@@ -25,14 +26,23 @@ class JsonRoute(StrictRoute):
 
 
 ImportBody = Annotated[Any, Body()]
+DryRun = Annotated[bool, Query()]
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=JsonRoute)
 
 
 @router.post("", status_code=201, include_in_schema=False)  # the upload's route describes both
-def import_dataset(context: InContext, actor: Actor, body: ImportBody) -> JSONResponse:
+def import_dataset(
+    context: InContext,
+    actor: Actor,
+    body: ImportBody,
+    dry_run: DryRun = False,  # noqa: FBT002
+) -> JSONResponse:
     """Register data that the service fetches itself; the dataset is `preparing` until it is there and read."""
     wanted = read_import(context.settings, read(ImportRequest, body))
+    if dry_run:
+        message = "A dry run fetches nothing, so there is nothing to look at. Leave dry_run out, or upload the file."
+        raise UnprocessableError(message, code="dataset_not_fetched", field="uri")
     dataset = register_import(context.database, wanted, PROJECT, actor)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
 

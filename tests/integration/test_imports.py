@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import trustme
 from fastapi.testclient import TestClient
@@ -67,6 +69,15 @@ class Web(BaseHTTPRequestHandler):
 
     def do_bomb(self) -> None:
         self.answer(gzip.compress(b"0" * 10**7), Content_Encoding="gzip")
+
+    def do_packed(self) -> None:
+        self.answer(gzip.compress(ROWS[:100]) + gzip.compress(ROWS[100:]), Content_Encoding="gzip")
+
+    def do_torn(self) -> None:
+        self.answer(gzip.compress(ROWS)[:-9], Content_Encoding="x-gzip")
+
+    def do_brotli(self) -> None:
+        self.answer(b"...", Content_Encoding="br")
 
     def do_declared(self) -> None:
         self.answer(b"", Content_Length=str(10**10))
@@ -311,7 +322,9 @@ def test_an_object_of_s3_becomes_a_dataset(service: Service) -> None:
         ("missing", "404 Not Found"),
         ("broken", "500 Internal Server Error"),
         ("page", "web page"),
-        ("bomb", "compresses the answer (gzip)"),
+        ("bomb", "more than 100,000 bytes"),
+        ("torn", "in gzip and not whole"),
+        ("brotli", "compresses the answer (br)"),
         ("declared", "10,000,000,000 bytes"),
         ("endless", "more than 100,000 bytes"),
         ("cut", "broken or not whole"),
@@ -330,11 +343,38 @@ def test_a_fetch_that_fails_ends_as_failed_with_the_cause(service: Service, path
     assert time.monotonic() - started < 10
 
 
+def test_an_answer_in_gzip_is_unpacked(service: Service) -> None:
+    ready = service.read(f"http://localhost:{service.web.port}/packed.csv", name="packed")
+    assert (ready["status"], ready["sha256"]) == ("ready", hashlib.sha256(ROWS).hexdigest()), ready
+
+
+def test_a_folder_of_parquet_files_becomes_a_dataset_and_leaves_nothing(service: Service) -> None:
+    (folder := service.root / "parts.parquet").mkdir()
+    for name, value in (("b", 2), ("a", 1)):
+        pyarrow.parquet.write_table(pa.table({"x": [value]}), folder / name)
+    ready = service.read(f"file://{folder}/")
+    assert (ready["status"], ready["name"], ready["rows"]) == ("ready", "parts", 2), ready
+    assert service.uploads() == []
+
+
 def test_data_that_is_fetched_but_wrong_is_refused_like_an_upload(service: Service) -> None:
     (service.root / "ragged.csv").write_bytes(b"a,b\n1,2\n3\n")
     failed = service.read(f"file://{service.root}/ragged.csv")
     assert (failed["status"], failed["error"]["code"]) == ("failed", "ragged_row")
     assert service.uploads() == []
+
+
+def test_what_is_fetched_must_have_the_checksum_that_was_given(service: Service) -> None:
+    """B36."""
+    (service.root / "checked.csv").write_bytes(ROWS)
+    uri, mine, other = f"file://{service.root}/checked.csv", hashlib.sha256(ROWS).hexdigest(), "0" * 64
+    failed = service.read(uri, options={"sha256": other})
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "checksum_mismatch")
+    assert failed["error"]["errors"][0]["field"] == "options.sha256"
+    assert other in failed["error"]["message"]
+    assert mine in failed["error"]["message"]
+    assert service.uploads() == []
+    assert service.read(uri, options={"sha256": mine})["status"] == "ready"
 
 
 @pytest.mark.parametrize(
@@ -361,6 +401,13 @@ def test_what_needs_no_network_is_refused_at_once(service: Service, body: Any, c
     problem = answer.json()
     assert (answer.status_code, problem["type"]) == (422, f"/problems/{code}"), problem
     assert problem["errors"][0]["field"] == field
+    assert service.http.get("/v1/datasets").json() == before
+
+
+def test_a_dry_run_of_a_uri_is_refused_and_registers_nothing(service: Service) -> None:
+    before = service.http.get("/v1/datasets").json()
+    answer = service.http.post("/v1/datasets?dry_run=true", json={"uri": "https://example.org/a.csv"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/dataset_not_fetched")
     assert service.http.get("/v1/datasets").json() == before
 
 

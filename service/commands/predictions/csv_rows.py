@@ -29,15 +29,16 @@ class CsvRows(NamedTuple):
 def open_csv_rows(path: Path, options: FileOptions) -> CsvRows:
     """The file with its header read; DataError `dataset_empty`, `not_utf8`, `ambiguous_decimal`."""
     dialect = find_dialect(path, options)
-    first = list(islice(_records(path, dialect), 1 + options.header))
+    has_header = dialect.has_header
+    first = list(islice(_records(path, dialect), 1 + has_header))
     if not first:
         raise DataError("The file is empty.", code="dataset_empty")
-    if len(first) == options.header:
+    if len(first) == has_header:
         raise DataError("The file has a header but no rows.", code="dataset_empty")
     names = [value.strip() for value in first[0][1]]
-    if not options.header:
+    if not has_header:
         names = [f"column_{place}" for place in range(1, len(names) + 1)]
-    return CsvRows(path, dialect, names, options.header)
+    return CsvRows(path, dialect, names, has_header)
 
 
 def read_csv_rows(rows: CsvRows, file: Any, places: list[int]) -> Iterator[Any]:  # noqa: ANN401 - a pyarrow.NativeFile
