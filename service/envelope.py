@@ -1,4 +1,4 @@
-"""What stands around every request: its id, the limit on its body, and an answer where nothing else gave one."""
+"""What stands around every request: its id, the limits on its body, and an answer where nothing else gave one."""
 
 import secrets
 import time
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, TooLargeError
 from service.logs import Log
+from service.pace import paced
 
 LOGGED_STATUS = 500
 
@@ -44,7 +45,7 @@ class Envelope:
             if _declared_length(scope) > limit:
                 await too_large(limit).response(request_id)(scope, receive, send_with_id)
             else:
-                await self._app(scope, _limited(receive, limit), send_with_id)
+                await self._app(scope, _limited(paced(receive), limit), send_with_id)
         except ClientDisconnect:
             return
         except Exception as error:

@@ -4,6 +4,7 @@
     ├── BadRequestError             400  the request itself can't be read
     ├── NotFoundError               404  nothing has this id or name
     ├── NotAcceptableError          406  no form of the answer that the client takes
+    ├── RequestTimeoutError         408  the body came too slowly
     ├── ConflictError               409  the state of the object does not allow it
     ├── TooLargeError               413  over a limit, which is named
     ├── UnsupportedMediaTypeError   415  another content type is needed, which is named
@@ -87,6 +88,12 @@ class NotAcceptableError(Problem):
     """The client takes no form that the answer has."""
 
     status, code = HTTPStatus.NOT_ACCEPTABLE, "not_acceptable"
+
+
+class RequestTimeoutError(Problem):
+    """The body of the request came too slowly."""
+
+    status, code = HTTPStatus.REQUEST_TIMEOUT, "request_timeout"
 
 
 class ConflictError(Problem):
