@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with an end to waiting for the headers of a request: the server itself would wait for ever."""
+"""uvicorn's HTTP protocol, with an end to waiting for the headers of a request: the server itself waits for ever."""
 
 import asyncio
 

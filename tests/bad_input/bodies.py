@@ -163,16 +163,28 @@ TWO_FILES = (FILE + b"a,b\n1,2\n\r\n") * 2 + b"--b--\r\n"
 REFUSED = (400, 413, 422)
 CASES = [
     Case(
-        "B37", "2 GiB declared", answered(UPLOAD + b"Content-Length: 2147483648\r\n\r\n", lambda: iter(())), (413,),
-        "body_too_large", ("limit of 40,000,000 bytes",),
+        "B37",
+        "2 GiB declared",
+        answered(UPLOAD + b"Content-Length: 2147483648\r\n\r\n", lambda: iter(())),
+        (413,),
+        "body_too_large",
+        ("limit of 40,000,000 bytes",),
     ),
     Case(
-        "B37", "chunks for ever", answered(UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n", forever), (413, "closed"),
-        "body_too_large", ("limit of 40,000,000 bytes",),
+        "B37",
+        "chunks for ever",
+        answered(UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n", forever),
+        (413, "closed"),
+        "body_too_large",
+        ("limit of 40,000,000 bytes",),
     ),
     Case(
-        "B37", "a file over the limit, by the command line",
-        lambda target: target.command("dataset", "add", str(large_file(target))), ("exit 1",), "", ("40,000,000",),
+        "B37",
+        "a file over the limit, by the command line",
+        lambda target: target.command("dataset", "add", str(large_file(target))),
+        ("exit 1",),
+        "",
+        ("40,000,000",),
     ),
     Case("B38", "half an upload, then all of it twice", cut_off, ("ready",), "", ("1 more",)),
     Case("B39", "200 clients with slow headers", slow_headers, ("closed",)),
@@ -183,13 +195,23 @@ CASES = [
     Case("B40", "two files", form(TWO_FILES), REFUSED, "invalid_form", ("file",)),
     Case("B40", "a form without its end", form(FILE + b"a,b\n1,2\n"), REFUSED, "invalid_form", ("last boundary",)),
     Case(
-        "B40", "no boundary",
+        "B40",
+        "no boundary",
         lambda target: target.post("/v1/datasets", content=FILE, headers={"Content-Type": "multipart/form-data"}),
-        REFUSED, "invalid_form", ("boundary",),
+        REFUSED,
+        "invalid_form",
+        ("boundary",),
     ),
-    Case("B40", "no name of the file", form(FILE.replace(b"a.csv", b"") + b"a,b\n1,2" + END), REFUSED, "invalid_name", ("name",)),
+    Case(
+        "B40",
+        "no name of the file",
+        form(FILE.replace(b"a.csv", b"") + b"a,b\n1,2" + END),
+        REFUSED,
+        "invalid_name",
+        ("name",),
+    ),
     Case("B40", "a path for a name", path_for_a_name, ("ready",), "", ("passwd",)),
-]  # fmt: skip
+]
 
 
 def large_file(target: Target) -> object:

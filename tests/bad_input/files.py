@@ -72,14 +72,15 @@ CASES = [
     refused("B23", "mixed delimiters", b"a,b\n1,2\n3;4\n", "ragged_row", "Row 3"),
     taken("B23", "a byte order mark and Windows line ends", b"\xef\xbb\xbfa,b\r\n1,2\r\n"),
     by_command("B23", "a ragged row, by the command line", b"a,b\n1,2\n3\n", "Row 3 has 1 value"),
-    by_command(
-        "B23", "a ragged row, at a look at it", b"a,b\n1,2\n3\n", "Row 3 has 1 value", arguments=("--preview",)
-    ),
+    by_command("B23", "a ragged row, at a look at it", b"a,b\n1,2\n3\n", "Row 3 has 1 value", arguments=("--preview",)),
     refused("B24", "text among numbers", b"a,b\n" + b"1,2\n" * 30 + b"1,n/a\n", "column_has_text", "'b'", "row 32"),
     refused(
-        "B24", "long text among numbers", b"a,b\n" + b"1,2\n" * 30 + b"1," + b"x" * 99 + b"\n", "column_has_text",
+        "B24",
+        "long text among numbers",
+        b"a,b\n" + b"1,2\n" * 30 + b"1," + b"x" * 99 + b"\n",
+        "column_has_text",
         "x" * 40 + "…",
-    ),  # fmt: skip
+    ),
     failing("B24", "text among numbers far below", b"1,n/a\n", "column_has_text", "'b'", LAST_ROW, "('n/a')"),
     taken("B24", "blank cells", b"a,b\n1,\n,2\n"),
     taken("B24", "dates", b"a,b\n2026-01-31,1\n2026-02-01,2\n", types={"a": "date"}),
@@ -99,7 +100,10 @@ CASES = [
     Case("B31", "and nothing of a pickle has run", no_pickle_was_loaded, ("not loaded",)),
     refused("B36", "a checksum that is wrong", b"a,b\n1,2\n", "checksum_mismatch", "0" * 64, sha256="0" * 64),
     by_command(
-        "B36", "a checksum that is wrong, by the command line", b"a,b\n1,2\n", "0" * 64,
+        "B36",
+        "a checksum that is wrong, by the command line",
+        b"a,b\n1,2\n",
+        "0" * 64,
         arguments=("--option", "sha256=" + "0" * 64),
-    ),  # fmt: skip
-]  # fmt: skip
+    ),
+]

@@ -53,7 +53,7 @@ def target(short_path: Path, free_port: Callable[[], int]) -> Iterator[Target]:
 
 
 def start(target: Target) -> None:
-    """Make the model that rows are sent to; and fetch once, for the process that fetches is started when it is asked."""
+    """Make the model that rows are sent to; and fetch once, because what fetches is started when it is asked."""
     assert uris.imported("http://127.0.0.1:{web}/data.csv")(target).ended == "ready"
     upload = {"files": {"file": ("table.csv", training.ROWS)}, "data": {"name": training.MODEL}}
     target.http.post("/v1/datasets", **upload).raise_for_status()
