@@ -1,8 +1,8 @@
 """What reading a large CSV file takes: `python -m tests.benchmarks.ingest` makes the files and takes them away again.
 
 Time: 5 million rows of 20 columns become a dataset, beside pyarrow alone that reads them and keeps nothing; fsync is
-left out of ours. Memory: files of 0.4 and 4 GB, read by the process that prepares data, and by the running service from an
-upload; private bytes are those that `smaps_rollup` calls private, at their largest.
+left out of ours. Memory: files of 0.4 and 4 GB, read in a process of its own, and by the running service from an upload;
+private bytes are those that `smaps_rollup` calls private, at their largest.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +113,11 @@ def in_process(program: str, directory: Path, path: Path) -> tuple[float, int]:
 
 def show_service(directory: Path, path: Path) -> None:
     """An upload into the running service: the API takes it in, the other process reads it."""
-    with running_service(directory / "service", lambda: next(free_ports())) as service, Client(service.url) as client:
+    with (
+        closing(free_ports()) as ports,
+        running_service(directory / "service", lambda: next(ports)) as service,
+        Client(service.url) as client,
+    ):
         found = {}
         for process in psutil.Process(service.process.pid).children(recursive=True):
             words = " ".join(process.cmdline())

@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from service.column_types import numbers_of
+from service.csv_file import csv_source, open_csv
+from service.file_options import parse_options
 from service.ingest import ingest_file
 from service.statistics import Statistics
+from service.table_columns import reading_of
 from tests import corpus
 from workers.dataset import Column, read_columns
 from workers.errors import DataError
@@ -91,3 +96,25 @@ def test_numbers_whose_sum_overflows_have_no_mean() -> None:
         huge.add(np.array([1e308, 1e308, -1e308]))
     assert huge.is_finite
     assert [huge.figures()[name] for name in ("min", "mean", "std")] == [-1e308, None, None]
+
+
+SPELLINGS = [
+    "1", " 1", "1 ", "\t1", "+1", "-0", "1e5", "1E-5", ".5", "5.", "0x10", "1_000", "\u00a01", "\u0661", "1d", "1f",
+    "inf", "-Infinity", "NaN", "nan(1)", '"1"', '" 1"', ' "1"', '""', " ", "?", " ?", '"?"', "1,5", '"1,5"', "1e999",
+    "4.9e-324", "0.1000000000000000055511151231257827", "123456789012345678901234567890", "1.2.3", "--1", "true",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_numbers_that_the_reader_makes_are_those_of_the_rule(tmp_path: Path, spelling: str, decimal: str) -> None:
+    """Where the reader takes a text for a number or for missing, so does the rule; else the rule decides alone."""
+    (tmp_path / "upload").write_text(f"a;b\n{spelling};x\n")
+    options = parse_options({"delimiter": ";", "decimal": decimal, "missing_markers": ["", "?"]})
+    source = csv_source(open_csv(tmp_path / "upload", options), options.missing_markers, {})
+    try:
+        fast = next(source.chunks(frozenset({0})))[0]
+    except pa.ArrowInvalid:
+        return
+    values = next(source.chunks(frozenset()))[0]
+    assert fast.equals(numbers_of(values, reading_of(source, options)))
