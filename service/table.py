@@ -10,6 +10,8 @@ import pyarrow as pa
 from workers.errors import DataError
 
 SHOWN_CHARACTERS = 40
+MOST_EXPANSION = 200
+"""Values may take so many times the bytes of their file, however many these are."""
 
 
 class Source(NamedTuple):
@@ -77,6 +79,12 @@ def check_memory(n_bytes: int, limits: Mapping[str, int]) -> None:
             f"(GRADSUM_LIMIT_INGEST_MEMORY_BYTES). Keep the rows and columns that matter.",
             code="file_too_large",
         )
+
+
+def check_expansion(n_bytes: int, file_bytes: int, limits: Mapping[str, int]) -> None:
+    """DataError where a file's values are far more than the file, and more than memory may hold: it may be a bomb."""
+    if n_bytes > MOST_EXPANSION * file_bytes:
+        check_memory(n_bytes, limits)
 
 
 def batches_source(open_again: Callable[[], Batches], limits: Mapping[str, int]) -> Source:

@@ -1,8 +1,8 @@
 """What reading a large CSV file takes: `python -m tests.benchmarks.ingest` makes the files and takes them away again.
 
 Time: 5 million rows of 20 columns become a dataset, beside pyarrow alone that reads them and keeps nothing; fsync is
-left out of ours. Memory: files of 0.4 and 4 GB, read in a process of its own, and by the running service from an upload;
-private bytes are those that `smaps_rollup` calls private, at their largest.
+left out of ours. Memory: files of 0.4 and 4 GB, read in a process of its own, and by the running service from an
+upload; private bytes are those that `smaps_rollup` calls private, at their largest.
 """
 
 import argparse
