@@ -1,4 +1,4 @@
-"""How a CSV file is written, found in its first megabyte: what separates the values, and the decimal mark.
+"""How a CSV file is written, found in its first megabyte: what separates the values, the decimal mark, a header.
 
 A delimiter is what cuts the most rows into as many values as the first one has; a decimal comma is what stands in
 numbers of a file whose values are separated by something else.
@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from service.csv_header import has_header
 from service.file_options import FileOptions
 from workers.errors import DataError
 
@@ -23,17 +24,19 @@ LIKE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
 class Dialect(NamedTuple):
-    """What separates two values, and what stands before the decimals of a number."""
+    """What separates two values, what stands before the decimals of a number, and whether the first row holds names."""
 
     delimiter: str
     decimal: str
+    has_header: bool
 
 
 def find_dialect(path: Path, options: FileOptions) -> Dialect:
     """The dialect that `options` give or else the file shows; DataError `ambiguous_decimal` where it can't be told."""
     text = _head(path)
     delimiter = options.delimiter or _delimiter(text, options)
-    return Dialect(delimiter, options.decimal or _decimal(text, delimiter))
+    decimal = options.decimal or _decimal(text, delimiter)
+    return Dialect(delimiter, decimal, has_header(_rows(text, delimiter), decimal, options))
 
 
 def _head(path: Path) -> str:

@@ -45,7 +45,7 @@ def open_csv(path: Path, options: FileOptions) -> Csv:
     """The file with what its options leave open found in it; DataError `dataset_empty`, `not_utf8`."""
     _check_start(path)
     dialect = find_dialect(path, options)
-    return Csv(path, dialect.delimiter, dialect.decimal, options.header, options.skips_bad_rows)
+    return Csv(path, *dialect, options.skips_bad_rows)
 
 
 def csv_source(file: Csv, markers: Sequence[str], limits: Mapping[str, int]) -> Source:

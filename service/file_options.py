@@ -1,11 +1,19 @@
 """How a file is to be read: the options of a dataset, checked."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from workers.errors import DataError, FieldError
 from workers.field_errors import field_errors
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise PydanticCustomError("sha256", "64 hexadecimal digits, as sha256sum prints them")
+    return text.lower()
 
 
 class FileOptions(BaseModel):
@@ -16,10 +24,12 @@ class FileOptions(BaseModel):
     format: Literal["auto", "csv", "parquet", "arrow", "npz"] = "auto"
     delimiter: Literal[",", ";", "\t", "|", ":"] | None = None
     decimal: Literal[".", ","] | None = None
-    header: bool = True
+    header: bool | Literal["auto"] = "auto"
     missing_markers: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)] = [""]
     types: dict[str, Literal["number", "category", "text", "date"]] = {}
     on_bad_rows: Literal["error", "skip"] = "error"
+    sha256: Annotated[str, AfterValidator(_sha256)] | None = None
+    """What the file's own must be: it does not change how the file is read."""
 
     @property
     def skips_bad_rows(self) -> bool:
@@ -32,7 +42,7 @@ class FileOptions(BaseModel):
         given = {
             "delimiter": self.delimiter is not None,
             "decimal": self.decimal is not None,
-            "header": not self.header,
+            "header": self.header is False,
         }
         return next((name for name, is_given in given.items() if is_given), None)
 

@@ -23,10 +23,11 @@ SAMPLE_CHARACTERS = 40
 
 
 class Head(NamedTuple):
-    """The beginning of a file: its rows, and whether they are all."""
+    """The beginning of a file: its rows, how they are written if it is a CSV file, and whether they are all."""
 
     table: Table
     delimiter: str | None
+    has_header: bool | None
     is_whole: bool
 
 
@@ -60,7 +61,7 @@ def preview_of(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -
         table = first_rows(open_source(path, found, parsed, limits), HEAD_ROWS + 1)
         is_whole = table.rows <= HEAD_ROWS
         table = table._replace(columns=[column.slice(0, HEAD_ROWS) for column in table.columns])
-        return _described(Head(table._replace(rows=min(table.rows, HEAD_ROWS)), None, is_whole), found, parsed)
+        return _described(Head(table._replace(rows=min(table.rows, HEAD_ROWS)), None, None, is_whole), found, parsed)
     with _csv_head(path, found, parsed, limits, HEAD_BYTES) as head:
         if head is None:
             raise DataError("The first megabyte has no whole row to look at.", code="nothing_to_preview")
@@ -90,7 +91,8 @@ def _csv_head(
 
 def _head_of(path: Path, options: FileOptions, limits: Mapping[str, int], *, is_whole: bool) -> Head:
     file = open_csv(path, options)
-    return Head(first_rows(csv_source(file, options.missing_markers, limits)), file.delimiter, is_whole)
+    table = first_rows(csv_source(file, options.missing_markers, limits))
+    return Head(table, file.delimiter, file.has_header, is_whole)
 
 
 def _first_bytes(path: Path, n_bytes: int) -> bytes:
@@ -107,7 +109,7 @@ def _described(head: Head, found: FileFormat, options: FileOptions) -> dict[str,
         "gzip": found.is_gzip,
         "delimiter": head.delimiter,
         "decimal": head.table.source.decimal if is_csv else None,
-        "header": options.header if is_csv else None,
+        "header": head.has_header,
         "rows_looked_at": head.table.rows,
         "whole_file": head.is_whole,
         "columns": [_previewed(place, head, options) for place in range(len(head.table.columns))],

@@ -14,7 +14,10 @@ from service.compressed import expand
 from service.file_options import FileOptions, parse_options
 from service.grown import grow
 from service.table_columns import format_of, open_source
+from workers.dataset import check_files, read_metadata
+from workers.errors import DataError
 from workers.files import publish_directory
+from workers.integrity import block_hashes
 
 VERSION = 2
 """Raised when the same file and options would give another dataset, so that prepared ones are not mistaken for it."""
@@ -28,24 +31,50 @@ def check_options(options: dict[str, Any]) -> None:
 
 def content_key(sha256: str, options: dict[str, Any]) -> str:
     """The hex SHA-256 that names the dataset of a file with this SHA-256, read with these options."""
-    canonical = json.dumps([VERSION, parse_options(options).model_dump()], sort_keys=True, ensure_ascii=False)
+    read_with = parse_options(options).model_dump(exclude={"sha256"})
+    canonical = json.dumps([VERSION, read_with], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(sha256.encode() + canonical.encode()).hexdigest()
+
+
+def check_sha256(sha256: str, options: dict[str, Any]) -> None:
+    """DataError `checksum_mismatch` where the options say that the file has another SHA-256."""
+    expected = parse_options(options).sha256
+    if expected not in {None, sha256}:
+        raise DataError(
+            f"The file's SHA-256 is {sha256}, and options.sha256 expects {expected}: it is another file, or was "
+            f"damaged on its way. Send it again, or correct options.sha256.",
+            code="checksum_mismatch",
+            field="options.sha256",
+        )
 
 
 def ingest_file(path: Path, options: dict[str, Any], destination: Path, limits: Mapping[str, int]) -> dict[str, Any]:
     """Makes the dataset in `destination`, whole or not at all, unless it is there: {rows, rejected_rows, columns}.
 
+    One that is there and was changed since is made anew.
     `limits` holds the largest numbers of `columns`, `rows`, `bytes` (once expanded) and `memory_bytes`. DataError names
     what is wrong with the file, with row and column.
     """
     parsed = parse_options(options)
-    if not (destination / "columns.json").exists():
+    if not _is_whole(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with _directory_beside(destination) as temporary:
             _write(path, parsed, temporary, dict(limits))
             publish_directory(temporary, destination)
     saved = json.loads((destination / "columns.json").read_bytes())
     return {"rows": saved["rows"], "rejected_rows": saved.get("rejected_rows", 0), "columns": saved["columns"]}
+
+
+def _is_whole(directory: Path) -> bool:
+    """Whether the dataset is there as it was written; what is left of one that is not makes room."""
+    if not directory.exists():
+        return False
+    try:
+        check_files(directory, read_metadata(directory))
+    except DataError:
+        shutil.rmtree(directory)
+        return False
+    return True
 
 
 @contextmanager
@@ -68,5 +97,7 @@ def _write(path: Path, options: FileOptions, directory: Path, limits: dict[str, 
     grown = grow(source, options, files, limits)
     files.close()
     (directory / EXPANDED).unlink(missing_ok=True)
-    text = json.dumps({**grown._asdict(), "first_row": source.first_row}, ensure_ascii=False, allow_nan=False)
+    hashes = {place.name: block_hashes(place) for place in sorted(directory.glob("*.npy"))}
+    described = {**grown._asdict(), "first_row": source.first_row, "files": hashes}
+    text = json.dumps(described, ensure_ascii=False, allow_nan=False)
     (directory / "columns.json").write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ from service.store.jobs import Job
 
 
 def upload_path(storage: Path, dataset_id: str) -> Path:
-    """The raw bytes of an upload, until they are read into column files."""
+    """The raw bytes of an upload, until they are read into column files; a directory for a folder that was fetched."""
     return storage / "uploads" / dataset_id
 
 

@@ -15,6 +15,7 @@ from service.store.database import Database
 from service.store.datasets import Dataset
 from service.store.jobs import Job
 from workers.errors import DataError, GradsumError
+from workers.files import remove
 from workers.matrix import MatrixRequest, matrix_key
 from workers.plan import make_plan
 from workers.resolve import check_limits, resolve
@@ -56,7 +57,7 @@ class Preparation:
                     read = answer["ok"]
                     datasets.finish(connection, dataset.id, read["rows"], read["rejected_rows"], read["columns"])
                 wanted = datasets.shares_content(connection, dataset.content_key)
-            upload.unlink(missing_ok=True)
+            remove(upload)
             if not wanted:  # it was deleted while it was read
                 shutil.rmtree(columns_directory(storage, dataset.content_key), ignore_errors=True)
             outcome = "dataset_failed" if "error" in answer else "dataset_ready"
@@ -96,7 +97,7 @@ class Preparation:
 
         def on_done(answer: Message) -> None:
             if "error" in answer:
-                fail(self._database, self._log, job, answer["error"])
+                fail(self._database, self._log, job, _naming(answer["error"], sources))
             else:
                 self._plan(job, spec, key, answer["ok"], slots, notes)
 
@@ -195,7 +196,17 @@ def matrix_request(spec: JobSpec, dataset: Dataset) -> MatrixRequest:
         weight_column=spec.weight_column,
         missing_values=spec.preprocessing.missing_values,
         missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(dataset),
+        max_categories=spec.preprocessing.max_categories,
     )
+
+
+def _naming(error: dict[str, Any], sources: Sources) -> dict[str, Any]:
+    """The error of a build, with the name of the dataset whose files were changed: the child knows none."""
+    fields = {found["field"] for found in error["errors"]}
+    changed = sources.validation if "validation_dataset" in fields else sources.dataset
+    if error["code"] != "data_changed" or changed is None:
+        return error
+    return {**error, "message": f"Dataset '{changed.name}@{changed.version}' was damaged. {error['message']}"}
 
 
 def _missing_markers(dataset: Dataset) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ or {"spec", "source", "destination"}} is answered by {"id", "ok": …} or {"id",
 The process ends when the other end of the pipe is closed.
 """
 
+import errno
 import json
 import logging
 import signal
@@ -27,6 +28,8 @@ from workers.start import write_start
 
 logger = logging.getLogger(__name__)
 
+STORAGE_FULL = "The service has no room left on disk. Make room in its data directory, then try again."
+
 
 def main() -> int:
     """Serve the pipe whose descriptor is the first argument until it is closed."""
@@ -35,19 +38,22 @@ def main() -> int:
         try:
             connection.send_bytes(b'{"ready": true}')
             while True:
-                answer = _answer(json.loads(connection.recv_bytes()))
-                connection.send_bytes(json.dumps(answer, allow_nan=False).encode())
+                found = answer(json.loads(connection.recv_bytes()))
+                connection.send_bytes(json.dumps(found, allow_nan=False).encode())
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return 0
 
 
-def _answer(message: dict[str, Any]) -> dict[str, Any]:
+def answer(message: dict[str, Any]) -> dict[str, Any]:
+    """What is sent back for a message: it is never an exception."""
     try:
         return {"id": message["id"], "ok": _do(message)}
     except GradsumError as error:
         errors = [found._asdict() for found in error.errors]
         return {"id": message["id"], "error": {"code": error.code, "message": error.message, "errors": errors}}
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return {"id": message["id"], "error": {"code": "storage_full", "message": STORAGE_FULL, "errors": []}}
         logger.exception("request_failed do=%s", message.get("do"))
         text = f"Preparing the data failed unexpectedly ({type(error).__name__}). The log has the details."
         return {"id": message.get("id"), "error": {"code": "internal", "message": text, "errors": []}}

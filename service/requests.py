@@ -67,13 +67,13 @@ def clean_name(name: str, field: str = "name") -> str:
     return cleaned
 
 
-def clean_dataset_name(name: str) -> str:
+def clean_dataset_name(name: str, field: str = "name") -> str:
     """The same for a dataset's name, which must not look like an id, a path or a version."""
-    cleaned = clean_name(name)
+    cleaned = clean_name(name, field)
     if "@" in cleaned or "/" in cleaned:
-        raise _wrong_name("name", "must not have @ or / in it", "invalid_name")
+        raise _wrong_name(field, "must not have @ or / in it", "invalid_name")
     if cleaned.startswith(PREFIXES_OF_IDS):
-        raise _wrong_name("name", f"must not begin like an id ({', '.join(PREFIXES_OF_IDS)})", "invalid_name")
+        raise _wrong_name(field, f"must not begin like an id ({', '.join(PREFIXES_OF_IDS)})", "invalid_name")
     return cleaned
 
 

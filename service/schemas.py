@@ -78,6 +78,10 @@ JOB_EXAMPLES: dict[str, Any] = {
             "tracking": {"registered_model": "digits"},
         },
     },
+    "uri": {
+        "summary": "Data that the service fetches itself",
+        "value": {"dataset": {"uri": "https://example.org/people.csv", "name": "people"}, "target": "income"},
+    },
 }
 PREDICT_EXAMPLES: dict[str, Any] = {
     "objects": {"summary": "Rows as objects", "value": {"rows": [{"width": 1.5, "colour": "red"}]}},
@@ -210,7 +214,7 @@ class JobDocument(Owned):
     finished_at: str | None
     estimated_finish_at: str | None
     spec: dict[str, Any] = Field(description="With a value for every `auto`")
-    requested: dict[str, Any] = Field(description="The body as it was sent")
+    requested: dict[str, Any] = Field(description="The body as it was sent, without the values of a URI's query")
     plan: dict[str, Any] | None
     progress: dict[str, Any] | None
     attempt: int

@@ -1,4 +1,7 @@
-"""From the body of POST /v1/jobs to a job's row: read, matched with its dataset, resolved if that is ready."""
+"""From the body of POST /v1/jobs to a job's row: read, matched with its dataset, resolved if that is ready.
+
+It needs a transaction and the settings, no request: schedules submit by it too.
+"""
 
 import hashlib
 import json
@@ -9,6 +12,7 @@ import numpy as np
 
 from service.errors import ConflictError, UnprocessableError
 from service.facts import Sources, limits_of
+from service.imports.registration import Import, add_import, read_import_of_job
 from service.paths import model_directory
 from service.requests import clean_name
 from service.settings import Settings
@@ -16,13 +20,14 @@ from service.store import datasets, jobs
 from service.store.database import Transaction
 from service.store.datasets import Dataset
 from service.store.jobs import Job
+from service.uris import shown
 from service.warm_start import source_job
 from workers.errors import FieldError
 from workers.held_out import check_split
 from workers.network import block_rows
 from workers.plan import Plan, layer_sizes, make_plan
 from workers.resolve import check_limits, classes, resolve
-from workers.spec import JobSpec, parse
+from workers.spec import DatasetByUri, JobSpec, parse
 from workers.start import check_same, check_shapes, read_description
 
 REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[0-9]{1,9}))?", re.DOTALL)
@@ -33,7 +38,8 @@ class Submission(NamedTuple):
 
     requested: dict[str, Any]
     spec: JobSpec
-    dataset: Dataset
+    dataset: Dataset | Import
+    """An import is registered with the job."""
     resolved: bool
     notes: list[str]
     warnings: list[str]
@@ -42,26 +48,36 @@ class Submission(NamedTuple):
     validation: Dataset | None = None
     """The dataset whose rows validate."""
 
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """The dataset's columns, as far as they are known."""
+        return [] if isinstance(self.dataset, Import) else self.dataset.columns or []
+
 
 def read_submission(connection: Transaction, settings: Settings, project: str, body: Any) -> Submission:  # noqa: ANN401
     """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong."""
     spec = _with_clean_names(parse(body))
     check_split(spec)
-    dataset = _usable(connection, project, spec.dataset, "dataset")
+    dataset: Dataset | Import
+    if isinstance(spec.dataset, DatasetByUri):
+        dataset = read_import_of_job(settings, spec.dataset)
+        body = {**body, "dataset": {**body["dataset"], "uri": shown(dataset.uri)}}  # the rest may be keys
+    else:
+        dataset = _usable(connection, project, spec.dataset, "dataset")
+        spec = spec.model_copy(update={"dataset": dataset.id})
     validation = None
     if spec.validation_dataset is not None:
         validation = _usable(connection, project, spec.validation_dataset, "validation_dataset")
         spec = spec.model_copy(update={"validation_dataset": validation.id})
-    sources = Sources(dataset, validation)
     source = None
     if spec.warm_start is not None:
         source = source_job(connection, project, spec.warm_start)
         spec = spec.model_copy(update={"warm_start": source.id})
     limits = limits_of(settings)
-    if sources.status == "preparing":
+    sources = None if isinstance(dataset, Import) else Sources(dataset, validation)
+    if sources is None or sources.status == "preparing":
         check_limits(spec, limits, n_inputs=1, n_outputs=1)
-        unresolved = spec.model_copy(update={"dataset": dataset.id})
-        return Submission(body, unresolved, dataset, False, [], [], source, validation)  # noqa: FBT003
+        return Submission(body, spec, dataset, False, [], [], source, validation)  # noqa: FBT003
     facts, validation_facts = sources.facts
     resolved, notes, warnings = resolve(spec, facts, limits, validation_facts)
     submission = Submission(body, resolved, dataset, True, notes, warnings, source, validation)  # noqa: FBT003
@@ -71,19 +87,22 @@ def read_submission(connection: Transaction, settings: Settings, project: str, b
 
 def accept(connection: Transaction, submission: Submission, project: str, actor: str) -> Job:
     """The job that the submission makes, queued."""
-    for field, dataset in (("dataset", submission.dataset), ("validation_dataset", submission.validation)):
-        if dataset is not None and datasets.get(connection, dataset.id) is None:
-            raise _no_such_dataset(dataset.name, field)
+    for field, found in (("dataset", submission.dataset), ("validation_dataset", submission.validation)):
+        if isinstance(found, Dataset) and datasets.get(connection, found.id) is None:
+            raise _no_such_dataset(found.name, field)
     if submission.source is not None and jobs.get(connection, submission.source.id) is None:
         message = f"Job {submission.source.id} was deleted, so there are no weights to start from."
         raise UnprocessableError(message, code="warm_start_not_found", field="warm_start")
+    dataset = submission.dataset
+    if isinstance(dataset, Import):
+        dataset = add_import(connection, dataset, project, actor)
     job = jobs.add(
         connection,
         project=project,
         actor=actor,
-        dataset_id=submission.dataset.id,
+        dataset_id=dataset.id,
         requested=submission.requested,
-        spec=submission.spec.model_dump(),
+        spec={**submission.spec.model_dump(), "dataset": dataset.id},
         resolved=submission.resolved,
         warnings=submission.warnings,
         block_rows=_block_rows(submission),
@@ -96,10 +115,17 @@ def accept(connection: Transaction, submission: Submission, project: str, actor:
 
 def plan_of(submission: Submission, slots: int) -> Plan:
     """How the job would be spread, as far as that is known before the rows are split."""
+    dataset = submission.dataset
+    if isinstance(dataset, Import):
+        message = (
+            f"What is at the URI is not known before it is fetched, and a dry run fetches nothing. Register it, then "
+            f"name it: gradsum dataset add {shown(dataset.uri)} --name {dataset.name}"
+        )
+        raise UnprocessableError(message, code="dataset_not_fetched", field="dataset.uri")
     if not submission.resolved:
-        message = f"Dataset '{submission.dataset.name}' is still being read, so there is no plan yet. Try again."
+        message = f"Dataset '{dataset.name}' is still being read, so there is no plan yet. Try again."
         raise ConflictError(message, code="dataset_not_ready", headers={"Retry-After": "1"})
-    spec, rows = submission.spec, submission.dataset.rows or 0
+    spec, rows = submission.spec, dataset.rows or 0
     n_own = round(rows * spec.split.validation)
     n_training = max(rows - n_own - round(rows * spec.split.test), 1)
     n_validation = n_own if submission.validation is None else submission.validation.rows or 0
@@ -179,13 +205,15 @@ def _block_rows(submission: Submission) -> int | None:
 
 
 def _features(submission: Submission) -> list[dict[str, Any]]:
-    return [column for column in submission.dataset.columns or [] if column["name"] in submission.spec.features]
+    return [column for column in submission.columns if column["name"] in submission.spec.features]
 
 
 def _n_inputs(submission: Submission) -> int:
     """One a number; one a category, and one for those that are unknown."""
+    most = submission.spec.preprocessing.max_categories
     return sum(
-        1 if column["type"] == "number" else len(column["categories"] or []) + 1 for column in _features(submission)
+        1 if column["type"] == "number" else min(len(column["categories"] or []), most) + 1
+        for column in _features(submission)
     )
 
 
@@ -194,7 +222,7 @@ def _n_outputs(submission: Submission) -> int:
 
 
 def _columns(submission: Submission) -> dict[str, dict[str, Any]]:
-    return {column["name"]: column for column in submission.dataset.columns or []}
+    return {column["name"]: column for column in submission.columns}
 
 
 def _has_categories(submission: Submission) -> bool:

@@ -1,8 +1,9 @@
 """Takes away what processes that were killed have left in the storage: half-made directories, files of no dataset."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+from workers.files import remove
 
 STALE_SECONDS = 600.0
 """Untouched for so long, nobody writes it any more: uploads and column files are written piece by piece."""
@@ -16,10 +17,7 @@ def sweep(storage: Path, is_dataset: Callable[[str], bool], now: float) -> list[
     found += [path for path in (storage / "uploads").glob("*") if not is_dataset(path.name)]
     stale = [path for path in found if now - _touched(path) > STALE_SECONDS]
     for path in stale:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
     return stale
 
 

@@ -13,12 +13,15 @@ from service.file_options import FileOptions
 from service.growing import growing_column
 from service.numpy_file import open_numpy
 from service.parquet_file import open_parquet
+from service.parquet_folder import folder_format, open_parquet_folder
 from service.table import Batches, Source, Table, batches_source
 from workers.errors import DataError
 
 
 def format_of(path: Path, options: FileOptions) -> FileFormat:
     """What the file is; DataError where it can't be read or is not what the options declare."""
+    if path.is_dir():
+        return folder_format(path, options)
     with path.open("rb") as file:
         found = file_format(file.read(START_BYTES), options)
     if found.is_gzip:
@@ -28,6 +31,8 @@ def format_of(path: Path, options: FileOptions) -> FileFormat:
 
 def open_batches(path: Path, found: FileFormat, options: FileOptions, limits: Mapping[str, int]) -> Batches:
     """A file that is no CSV, opened and not read yet."""
+    if path.is_dir():
+        return open_parquet_folder(path, limits)
     if found.name == "parquet":
         return open_parquet(path, limits)
     return open_arrow(path, limits) if found.name == "arrow" else open_numpy(path, options, limits)

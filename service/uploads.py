@@ -52,6 +52,7 @@ def register(
     limits = data_limits_of(settings)
     with _removed_unless_kept(path) as keep:
         sha256, n_bytes = _copy(file, path)
+        ingest.check_sha256(sha256, upload.options)
         head.check_head(path, upload.options, limits)
         with database.write() as connection:
             dataset, is_new = datasets.add(
@@ -76,7 +77,8 @@ def preview(settings: Settings, upload: Upload, file: BinaryIO) -> dict[str, Any
     """What `register` would understand of the file. Nothing is registered, and no file is left."""
     path = upload_path(settings.storage, datasets.new_id())
     with _removed_unless_kept(path):
-        _, n_bytes = _copy(file, path)
+        sha256, n_bytes = _copy(file, path)
+        ingest.check_sha256(sha256, upload.options)
         understood = head.preview(path, upload.options, data_limits_of(settings))
     return {**understood, "name": upload.name, "bytes": n_bytes, "options": upload.options}
 

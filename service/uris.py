@@ -44,7 +44,7 @@ class HttpPlace(NamedTuple):
 
 
 class S3Place(NamedTuple):
-    """An object in a bucket."""
+    """An object in a bucket, or all objects right below a key that ends with a slash."""
 
     bucket: str
     key: str
@@ -84,8 +84,8 @@ def shown(uri: str) -> str:
 
 
 def last_part(uri: str) -> str:
-    """The last part of the path, decoded: it has the file's name, if anything has."""
-    return unquote(urlsplit(uri).path).rpartition("/")[2]
+    """The last part of the path, decoded: it has the name of the file or folder, if anything has."""
+    return unquote(urlsplit(uri).path).rstrip("/").rpartition("/")[2]
 
 
 def rules_from_json(values: dict[str, Any]) -> Rules:
@@ -101,7 +101,9 @@ def not_allowed(reason: str) -> DataError:
 
 def file_not_allowed() -> DataError:
     """The one refusal of files, whether there is such a file or not."""
-    return not_allowed("This is no regular file below a directory of the service that GRADSUM_IMPORT_ROOTS names.")
+    return not_allowed(
+        "This is no regular file or folder below a directory that the service's GRADSUM_IMPORT_ROOTS names."
+    )
 
 
 def _http_place(scheme: str, uri: str, rules: Rules) -> HttpPlace:
@@ -152,8 +154,12 @@ def _s3_place(rest: str, rules: Rules) -> S3Place:
     if bucket not in rules.s3_buckets:
         raise not_allowed("The URI's bucket is none that GRADSUM_S3_BUCKETS names.")
     key = unquote(key)
-    if {"", ".", ".."} & set(key.split("/")):  # a client of S3 may resolve dots, and so reach another bucket
-        raise not_allowed("The URI must name an object as s3://bucket/key, without empty parts or dots.")
+    parts = key.removesuffix("/").split("/")
+    if {"", ".", ".."} & set(parts):  # a client of S3 may resolve dots, and so reach another bucket
+        raise not_allowed(
+            "The URI must name an object as s3://bucket/key, or a folder as s3://bucket/prefix/, without empty parts "
+            "or dots."
+        )
     return S3Place(bucket, key)
 
 

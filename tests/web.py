@@ -41,7 +41,16 @@ class Web(BaseHTTPRequestHandler):
         self.answer(b"\n<!DOCTYPE html><title>Log in</title>", Content_Type="text/csv")
 
     def do_bomb(self) -> None:
-        self.answer(gzip.compress(b"0" * 10**7), Content_Encoding="gzip")
+        self.answer(gzip.compress(b"0" * 10**8, 1), Content_Encoding="gzip")
+
+    def do_packed(self) -> None:
+        self.answer(gzip.compress(ROWS[:100]) + gzip.compress(ROWS[100:]), Content_Encoding="gzip")
+
+    def do_torn(self) -> None:
+        self.answer(gzip.compress(ROWS)[:-9], Content_Encoding="x-gzip")
+
+    def do_brotli(self) -> None:
+        self.answer(b"...", Content_Encoding="br")
 
     def do_declared(self) -> None:
         self.answer(b"", Content_Length=str(10**10))

@@ -37,6 +37,14 @@ def publish_directory(temporary: Path, final: Path) -> None:
     sync_directory(final.parent)
 
 
+def remove(path: Path) -> None:
+    """Take away the file or the directory with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)

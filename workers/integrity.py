@@ -1,4 +1,4 @@
-"""Whether the files of a training matrix hold what was written: hashed before training, looked at after each epoch.
+"""Whether files of columns and of matrices hold what was written: hashed before use, looked at after each epoch.
 
 Files are hashed in blocks, so that a process reads no more than the rows that it uses.
 """
@@ -29,6 +29,13 @@ def fingerprint(path: Path) -> dict[str, Any]:
             whole.update(block)
             blocks.append(hashlib.sha256(block).hexdigest())
     return {"sha256": whole.hexdigest(), "bytes": path.stat().st_size, "blocks": blocks}
+
+
+def block_hashes(path: Path) -> dict[str, Any]:
+    """The length of a file, and the SHA-256 of each of its blocks."""
+    with path.open("rb") as file:
+        blocks = [hashlib.sha256(block).hexdigest() for block in iter(lambda: file.read(BLOCK_BYTES), b"")]
+    return {"bytes": path.stat().st_size, "blocks": blocks}
 
 
 def look(directory: Path) -> Seen:

@@ -45,6 +45,8 @@ class MatrixRequest(NamedTuple):
     missing_values: str = "error"  # error | mean | most_frequent
     missing_markers: tuple[str, ...] = ()
     """What stands for missing in the dataset's file; predictions understand it where missing values are filled."""
+    max_categories: int | None = None
+    """How many categories of a column become inputs of their own at most."""
 
 
 class Matrix(NamedTuple):
@@ -319,6 +321,7 @@ def _fit(
         standardize=request.standardize,
         fills=fills,
         missing_markers=request.missing_markers if fills else (),
+        max_categories=request.max_categories,
     )
     for feature in preprocessing.features:
         if isinstance(feature, CategoryFeature):

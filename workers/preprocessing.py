@@ -52,20 +52,23 @@ def fit(
     standardize: bool,
     fills: Mapping[str, Any] | None = None,
     missing_markers: Sequence[str] = (),
+    max_categories: int | None = None,
 ) -> tuple[Preprocessing, list[str]]:
     """The preprocessing of `columns`, in their order, and warnings about what the model can't learn from.
 
     A column that `categories` names holds positions in that list of texts; the others are float64. None has missing
     values any more: `fills` says what was put in their place (`workers.imputation`). Means
     and deviations are float64 (ddof 0). Categories with fewer than max(2, 0.1 % of) training rows are left out, so that
-    they count as unknown in training and in prediction.
+    they count as unknown in training and in prediction; so are the least frequent of more than `max_categories`.
     """
     features: list[NumberFeature | CategoryFeature] = []
     warnings = []
     for name, column in columns.items():
         values = column[training_rows]
         if name in categories:
-            features.append(_fit_category(name, values, categories[name]))
+            feature, dropped = _fit_category(name, values, categories[name], max_categories)
+            features.append(feature)
+            warnings += [_about_dropped(feature, dropped)] if dropped else []
         else:
             features.append(_fit_number(name, values, standardize=standardize))
         if (values == values[0]).all():
@@ -91,10 +94,25 @@ def _fit_number(name: str, values: Array, *, standardize: bool) -> NumberFeature
     return NumberFeature(name, mean, std or 1.0)
 
 
-def _fit_category(name: str, codes: Array, categories: Sequence[str]) -> CategoryFeature:
+def _fit_category(
+    name: str, codes: Array, categories: Sequence[str], max_categories: int | None
+) -> tuple[CategoryFeature, int]:
+    """The feature, and how many categories it leaves out to have no more than `max_categories`.
+
+    Positions are in the order of code points, so the sort, which is stable, puts the first by code point first on ties.
+    """
     counts = np.bincount(codes, minlength=len(categories))
-    kept = np.flatnonzero(counts >= max(2, 0.001 * len(codes)))
-    return CategoryFeature(name, tuple(sorted(categories[code] for code in kept.tolist())))
+    common = np.flatnonzero(counts >= max(2, 0.001 * len(codes)))
+    kept = common[np.argsort(-counts[common], kind="stable")][:max_categories]
+    return CategoryFeature(name, tuple(sorted(categories[code] for code in kept.tolist()))), len(common) - len(kept)
+
+
+def _about_dropped(feature: CategoryFeature, dropped: int) -> str:
+    kept = len(feature.categories)
+    return (
+        f"Column '{feature.name}' has {kept + dropped} categories that are not rare, and preprocessing.max_categories "
+        f"is {kept}: the {dropped} least frequent count as unknown."
+    )
 
 
 def transform(preprocessing: Preprocessing, columns: Mapping[str, Array]) -> Array:

@@ -3,7 +3,7 @@
 `parse` reads a request and names every field that is wrong; `workers.resolve` puts values for `auto`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -187,12 +187,20 @@ class InitialParameters(Options):
     biases: list[list[float]] | None = None
 
 
+class DatasetByUri(Options):
+    """Data that the service fetches itself; `name` and `options` are those of a dataset by URI."""
+
+    uri: Annotated[str, Field(min_length=1)]
+    name: str | None = None
+    options: dict[str, Any] = {}
+
+
 class JobSpec(Options):
     """A training request. Only `dataset` and `target` are required."""
 
     name: Name | None = None
     preset: Literal["auto", "textbook"] = "auto"
-    dataset: Name
+    dataset: Name | DatasetByUri
     target: Name | Annotated[list[Name], Field(min_length=1)]
     task: Literal["auto", "classification", "regression"] = "auto"
     features: Annotated[list[Name], Field(min_length=1)] | Auto = "auto"

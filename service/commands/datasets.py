@@ -37,7 +37,8 @@ def add(
 ) -> None:
     """Upload a file as a dataset, or have the service fetch it. The same name again makes a new version.
 
-    Options are those of the API: format, delimiter, decimal, header, missing_markers, types, on_bad_rows. For example:
+    Options are those of the API: format, delimiter, decimal, header, missing_markers, types, on_bad_rows, sha256.
+    For example:
 
       gradsum dataset add deploy/examples/digits/digits.csv --name digits
 

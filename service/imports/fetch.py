@@ -1,20 +1,21 @@
-"""Fetches what a URI names into a file of ours: bounded in bytes here, in time by who calls."""
+"""Fetches what a URI names into a file or folder of ours: bounded in bytes here, in time by who calls."""
 
 import hashlib
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from service.addresses import Resolver, resolve
 from service.imports.failures import fetch_failed
-from service.imports.files import open_below
+from service.imports.files import entries_below, is_folder_below, open_below
+from service.imports.folder import files_of, folder_sha256
 from service.imports.http import get
-from service.imports.s3 import Bucket, read_object
+from service.imports.s3 import Bucket, list_objects, read_object
 from service.uris import FilePlace, HttpPlace, Rules, S3Place, parse_uri
-from workers.files import sync_directory
+from workers.files import remove, sync_directory
 
 CHUNK_BYTES = 2**18
 
@@ -26,24 +27,37 @@ class Fetched(NamedTuple):
     bytes: int
 
 
+Read = Callable[[str], Generator[bytes]]
+"""The chunks of a folder's file with this name."""
+
+
 def fetch(
     uri: str, rules: Rules, s3: Bucket, limit_bytes: int, destination: Path, resolver: Resolver = resolve
 ) -> Fetched:
-    """Puts what `uri` names at `destination`, synced.
+    """Puts what `uri` names at `destination`, synced: a file, or a directory with the files of a folder.
 
     DataError `uri_not_allowed` where the rules forbid it (they are applied to the URI again, and to each address and
     redirect), `fetch_failed` where it can't be fetched. A part may be left at `destination` then.
     """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    remove(destination)  # what an earlier attempt left
     match parse_uri(uri, rules):
         case HttpPlace() as place:
             with get(place, rules, resolver, limit_bytes) as chunks:
                 return _save(chunks, limit_bytes, destination)
+        case S3Place(bucket, prefix) if prefix.endswith("/"):
+            entries = list_objects(bucket, prefix, s3)
+            return _save_folder(entries, lambda name: read_object(bucket, prefix + name, s3), limit_bytes, destination)
         case S3Place(bucket, key):
             with closing(read_object(bucket, key, s3)) as chunks:
                 return _save(chunks, limit_bytes, destination)
         case FilePlace(path):
-            with open_below(path, rules.import_roots) as file:
-                return _save(iter(lambda: file.read(CHUNK_BYTES), b""), limit_bytes, destination)
+            roots = rules.import_roots
+            if is_folder_below(path, roots):
+                entries = entries_below(path, roots)
+                return _save_folder(entries, lambda name: _read(f"{path}/{name}", roots), limit_bytes, destination)
+            with closing(_read(path, roots)) as chunks:
+                return _save(chunks, limit_bytes, destination)
 
 
 @contextmanager
@@ -62,13 +76,30 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _save(chunks: Iterable[bytes], limit_bytes: int, destination: Path) -> Fetched:
-    destination.parent.mkdir(parents=True, exist_ok=True)
+def _read(path: str, roots: Sequence[str]) -> Generator[bytes]:
+    with open_below(path, roots) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _save_folder(entries: Iterable[tuple[str, bool]], read: Read, limit_bytes: int, destination: Path) -> Fetched:
+    destination.mkdir()
+    files, n_bytes = [], 0
+    for name in files_of(entries):
+        with closing(read(name)) as chunks:
+            saved = _save(chunks, limit_bytes, destination / name, n_bytes)
+        files.append((name, saved.sha256))
+        n_bytes += saved.bytes
+    return Fetched(folder_sha256(files), n_bytes)
+
+
+def _save(chunks: Iterable[bytes], limit_bytes: int, destination: Path, before: int = 0) -> Fetched:
+    """The file at `destination`; together with `before` it has no more than `limit_bytes`."""
     digest, n_bytes = hashlib.sha256(), 0
     with destination.open("wb") as file:
         for chunk in chunks:
             n_bytes += len(chunk)
-            if n_bytes > limit_bytes:
+            if before + n_bytes > limit_bytes:
                 raise fetch_failed(f"it has more than {limit_bytes:,} bytes, the limit of an upload")
             digest.update(chunk)
             file.write(chunk)

@@ -4,6 +4,7 @@ from typing import Any
 
 from service import ingest
 from service.child import Child, Lost, Message
+from service.imports.failures import fetch_failed
 from service.imports.registration import rules_of
 from service.logs import Log
 from service.paths import upload_path
@@ -11,6 +12,8 @@ from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database
 from service.store.datasets import Dataset
+from workers.errors import DataError
+from workers.files import remove
 
 GRACE_SECONDS = 60.0
 """The child keeps the time limit itself; it is lost when it does not."""
@@ -45,10 +48,9 @@ class Fetching:
         def on_answer(answer: Message | Lost) -> None:
             self._asked.discard(dataset.id)
             if not isinstance(answer, Lost):
-                self._record(dataset, answer)
+                self._record(dataset, _checked(dataset, answer))
             elif answer.in_hand:
-                message = f"The data could not be fetched: {answer.reason}."
-                self._record(dataset, {"error": {"code": "fetch_failed", "message": message, "errors": []}})
+                self._record(dataset, _refused(fetch_failed(answer.reason)))
 
         self._child.ask(request, settings.limit_fetch_seconds + GRACE_SECONDS, on_answer)
 
@@ -61,6 +63,21 @@ class Fetching:
                 key = ingest.content_key(answer["ok"]["sha256"], dataset.options)
                 kept = datasets.arrive(connection, dataset, content_key=key, **answer["ok"])
         if kept is None or kept.id != dataset.id:
-            upload_path(self._settings.storage, dataset.id).unlink(missing_ok=True)
+            remove(upload_path(self._settings.storage, dataset.id))
         outcome = "dataset_failed" if "error" in answer else "dataset_fetched"
         self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
+
+
+def _checked(dataset: Dataset, answer: Message) -> Message:
+    """The answer; a refusal where what came is not what the dataset's options expect."""
+    try:
+        if "ok" in answer:
+            ingest.check_sha256(answer["ok"]["sha256"], dataset.options)
+    except DataError as error:
+        return _refused(error)
+    return answer
+
+
+def _refused(error: DataError) -> Message:
+    errors = [found._asdict() for found in error.errors]
+    return {"error": {"code": error.code, "message": error.message, "errors": errors}}

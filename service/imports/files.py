@@ -1,8 +1,9 @@
-"""Opens files that `file://` names, below the operator's directories only, whatever is renamed or linked meanwhile."""
+"""Opens what `file://` names, below the operator's directories only, whatever is renamed or linked meanwhile."""
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,10 +14,34 @@ KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))
 
 
 def open_below(path: str, roots: Sequence[str]) -> BinaryIO:
-    """The regular file at `path`; DataError `uri_not_allowed`, always the same, where it is none below a root.
+    """The regular file at `path`; DataError `uri_not_allowed`, always the same, where it is none below a root."""
+    with _found_below(path, roots) as (itself, mode):
+        if not stat.S_ISREG(mode):
+            raise file_not_allowed()
+        return os.fdopen(os.open(itself, os.O_RDONLY | os.O_CLOEXEC), "rb")
 
-    The file is found without being opened (`O_PATH`, so that no FIFO blocks and no device acts). The kernel then tells
-    where that very file lies, after all links, and it is opened through that descriptor, not by its name again.
+
+def is_folder_below(path: str, roots: Sequence[str]) -> bool:
+    """Whether a folder is at `path`, not a regular file; DataError as `open_below` where it is neither."""
+    with _found_below(path, roots) as (_, mode):
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise file_not_allowed()
+        return stat.S_ISDIR(mode)
+
+
+def entries_below(path: str, roots: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Of each entry of the folder at `path` its name, and whether it is a folder itself; DataError as `open_below`."""
+    with _found_below(path, roots) as (itself, _), os.scandir(itself) as entries:
+        for entry in entries:
+            yield entry.name, entry.is_dir(follow_symlinks=False)
+
+
+@contextmanager
+def _found_below(path: str, roots: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """A name for what is at `path`, by which it can be opened, and its mode.
+
+    It is found without being opened (`O_PATH`, so that no FIFO blocks and no device acts). The kernel then tells where
+    that very file lies, after all links, and the name is that of its descriptor: nothing is looked for a second time.
     """
     try:
         found = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -24,10 +49,9 @@ def open_below(path: str, roots: Sequence[str]) -> BinaryIO:
         raise file_not_allowed() from None
     try:
         itself = f"/proc/self/fd/{found}"
-        real = Path(itself).readlink()
-        if not stat.S_ISREG(os.fstat(found).st_mode) or not _is_below(real, roots):
+        if not _is_below(Path(itself).readlink(), roots):
             raise file_not_allowed()
-        return os.fdopen(os.open(itself, os.O_RDONLY | os.O_CLOEXEC), "rb")
+        yield itself, os.fstat(found).st_mode
     except OSError:
         raise file_not_allowed() from None
     finally:

@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 import httpx2
 
 from service.addresses import Resolver, is_public
+from service.imports.encoding import unpacked
 from service.imports.failures import fetch_failed
 from service.uris import HttpPlace, Rules, is_private_but_allowed, not_allowed, parse_uri, private_host
 
@@ -16,6 +17,7 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 30.0
 CHUNK_BYTES = 2**18
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "gradsum"}
+GZIP = ("gzip", "x-gzip")
 PAGES = (b"<!doctype html", b"<html")
 
 
@@ -89,12 +91,13 @@ def _checked(response: httpx2.Response, limit_bytes: int) -> Iterator[bytes]:
         phrase = f" {response.reason_phrase}" if response.reason_phrase else ""
         raise fetch_failed(f"its server answers {response.status_code}{phrase:.60}")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
+    if encoding not in {"", "identity", *GZIP}:
         raise fetch_failed(f"its server compresses the answer ({encoding:.20}), though it was asked not to")
     length = response.headers.get("Content-Length", "0")
     if length.isdecimal() and int(length) > limit_bytes:
         raise fetch_failed(f"it has {int(length):,} bytes, and {limit_bytes:,} is the limit of an upload")
-    return _unless_page(response.iter_raw(CHUNK_BYTES))
+    chunks = response.iter_raw(CHUNK_BYTES)
+    return _unless_page(unpacked(chunks, limit_bytes) if encoding in GZIP else chunks)
 
 
 def _unless_page(chunks: Iterator[bytes]) -> Iterator[bytes]:

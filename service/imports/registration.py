@@ -4,14 +4,16 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from service import ingest
-from service.imports.files import open_below
+from service.imports.files import is_folder_below
 from service.requests import clean_dataset_name
 from service.schemas import ImportRequest
 from service.settings import Settings
 from service.store import datasets
-from service.store.database import Database
+from service.store.database import Database, Transaction
 from service.store.datasets import Dataset
 from service.uris import FilePlace, Rules, last_part, parse_uri, shown
+from workers.errors import DataError, FieldError
+from workers.spec import DatasetByUri
 
 
 class Import(NamedTuple):
@@ -23,35 +25,50 @@ class Import(NamedTuple):
     tags: dict[str, str]
 
 
-def read_import(settings: Settings, request: ImportRequest) -> Import:
+def read_import(settings: Settings, request: ImportRequest, name_field: str = "name") -> Import:
     """The import; UnprocessableError or DataError where a field is wrong or the URI is not allowed."""
     rules = rules_of(settings)
     place = parse_uri(request.uri, rules)
     if isinstance(place, FilePlace):
-        open_below(place.path, rules.import_roots).close()
+        is_folder_below(place.path, rules.import_roots)
     ingest.check_options(request.options)
     name = PurePosixPath(last_part(request.uri)).stem if request.name is None else request.name
-    return Import(request.uri, clean_dataset_name(name), request.options, request.tags)
+    return Import(request.uri, clean_dataset_name(name, name_field), request.options, request.tags)
+
+
+def read_import_of_job(settings: Settings, requested: DatasetByUri) -> Import:
+    """The same for a job's `dataset`, whose fields the errors name as `dataset.uri` and so on."""
+    request = ImportRequest(uri=requested.uri, name=requested.name, options=requested.options)
+    try:
+        return read_import(settings, request, "dataset.name")
+    except DataError as error:
+        errors = tuple(FieldError(f"dataset.{field}", message) for field, message in error.errors)
+        raise DataError(error.message, code=error.code, errors=errors) from None
 
 
 def register_import(database: Database, wanted: Import, project: str, actor: str) -> Dataset:
+    """The dataset, in a transaction of its own."""
+    with database.write() as connection:
+        return add_import(connection, wanted, project, actor)
+
+
+def add_import(connection: Transaction, wanted: Import, project: str, actor: str) -> Dataset:
     """The dataset, to be fetched by the dispatcher's child. Its content is not known, so neither is a content key."""
     dataset_id = datasets.new_id()
-    with database.write() as connection:
-        dataset, _ = datasets.add(
-            connection,
-            id=dataset_id,
-            project=project,
-            actor=actor,
-            name=wanted.name,
-            options=wanted.options,
-            source={"kind": "uri", "uri": shown(wanted.uri)},
-            sha256="",
-            content_key=dataset_id,
-            bytes=0,
-            tags=wanted.tags,
-            uri=wanted.uri,
-        )
+    dataset, _ = datasets.add(
+        connection,
+        id=dataset_id,
+        project=project,
+        actor=actor,
+        name=wanted.name,
+        options=wanted.options,
+        source={"kind": "uri", "uri": shown(wanted.uri)},
+        sha256="",
+        content_key=dataset_id,
+        bytes=0,
+        tags=wanted.tags,
+        uri=wanted.uri,
+    )
     return dataset
 
 

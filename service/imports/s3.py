@@ -1,7 +1,8 @@
 """Reads objects of S3, or of a server that speaks it. Which buckets, the caller has checked."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,14 +22,33 @@ class Bucket(NamedTuple):
 
 def read_object(bucket: str, key: str, where: Bucket) -> Generator[bytes, None, None]:
     """The chunks of an object; DataError `fetch_failed` where it can't be read."""
+    with _explained(bucket, key), _store(where).open_input_stream(f"{bucket}/{key}") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            yield chunk
+
+
+def list_objects(bucket: str, prefix: str, where: Bucket) -> Iterator[tuple[str, bool]]:
+    """Of what is right below the prefix, which ends with a slash, the name and whether more is below it."""
+    from pyarrow import fs  # noqa: PLC0415 - see `_store`
+
+    with _explained(bucket, prefix):
+        found = _store(where).get_file_info(fs.FileSelector(f"{bucket}/{prefix}"))
+    for info in found:
+        yield info.base_name, info.type == fs.FileType.Directory
+
+
+def _store(where: Bucket) -> Any:  # noqa: ANN401 - a pyarrow.fs.S3FileSystem
     from pyarrow import fs  # noqa: PLC0415 - it starts threads, which only imports from S3 need
 
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # else the client looks for keys and a region there
+    return fs.S3FileSystem(**_options(where), connect_timeout=CONNECT_SECONDS, request_timeout=IDLE_SECONDS)
+
+
+@contextmanager
+def _explained(bucket: str, key: str) -> Iterator[None]:
+    """What goes wrong from here to the end of the block as DataError `fetch_failed`."""
     try:
-        store = fs.S3FileSystem(**_options(where), connect_timeout=CONNECT_SECONDS, request_timeout=IDLE_SECONDS)
-        with store.open_input_stream(f"{bucket}/{key}") as stream:
-            while chunk := stream.read(CHUNK_BYTES):
-                yield chunk
+        yield
     except FileNotFoundError:
         raise fetch_failed(f"there is no object '{key:.200}' in bucket '{bucket}'") from None
     except OSError as error:

@@ -17,6 +17,7 @@ from service.store.datasets import Dataset, DatasetInUseError
 from service.strict_route import StrictRoute
 from service.uploads import preview, read_upload, register
 from service.views import dataset_view, deleted_view, page_view
+from workers.files import remove
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
 
@@ -75,7 +76,7 @@ def delete_dataset(context: InContext, dataset_id: str) -> JSONResponse:
         except DatasetInUseError:
             message = f"Dataset '{dataset.name}@{dataset.version}' is used by a job. Delete its jobs first."
             raise ConflictError(message, code="dataset_in_use") from None
-    upload_path(context.settings.storage, dataset.id).unlink(missing_ok=True)
+    remove(upload_path(context.settings.storage, dataset.id))
     _remove_columns(context, dataset)
     return JSONResponse(deleted_view("dataset", dataset.id))
 

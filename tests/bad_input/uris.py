@@ -9,7 +9,7 @@ from service.uris import Rules
 from tests.bad_input.case import Case, Outcome, Target
 from workers.errors import DataError
 
-REFUSAL = "This is no regular file below a directory of the service that GRADSUM_IMPORT_ROOTS names."
+REFUSAL = "This is no regular file or folder below a directory that the service's GRADSUM_IMPORT_ROOTS names."
 FORBIDDEN_FILES = [
     "file:///etc/passwd", "file:///no/such/file", "file://{root}/../outside.csv",
     "file://{root}/%2e%2e/outside.csv", "file://{root}/%252e%252e/outside.csv", "file:///proc/self/environ",
@@ -27,7 +27,9 @@ ANSWERS = {
     "missing": "404 Not Found",
     "broken": "500 Internal Server Error",
     "page": "web page",
-    "bomb": "compresses the answer (gzip)",
+    "bomb": "more than 40,000,000 bytes",
+    "torn": "in gzip and not whole",
+    "brotli": "compresses the answer (br)",
     "declared": "10,000,000,000 bytes",
     "endless": "bytes",
     "cut": "broken or not whole",

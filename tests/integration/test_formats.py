@@ -1,5 +1,6 @@
 """Files of every format over HTTP: accepted, refused at once, or looked at, and nothing is left of those not taken."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -108,3 +109,30 @@ def test_forms_beyond_limits_are_refused_before_they_are_kept(api: Api) -> None:
         assert answer.status_code in {400, 413, 422}, answer.text
         assert answer.headers["Content-Type"] == "application/problem+json"
     assert api.left() == before
+
+
+@pytest.mark.parametrize("path", ["/v1/datasets", PREVIEW], ids=["upload", "dry run"])
+def test_a_file_of_another_checksum_is_refused_with_both(api: Api, path: str) -> None:
+    """B36."""
+    content, other = b"a,b\n1,2\n", hashlib.sha256(b"other").hexdigest()
+    mine = hashlib.sha256(content).hexdigest()
+    before = api.left()
+    answer = api.http.post(path, **form(content, sha256=other))
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (422, "/problems/checksum_mismatch"), problem
+    assert problem["errors"][0]["field"] == "options.sha256"
+    assert other in problem["detail"]
+    assert mine in problem["detail"]
+    assert api.left() == before
+    assert api.http.post(path, **form(content, sha256=mine.upper())).status_code in {200, 201}
+
+
+def test_a_checksum_makes_no_other_dataset_and_has_64_digits(api: Api) -> None:
+    content = b"checked,b\n1,2\n"
+    first = api.http.post("/v1/datasets", **form(content, "checked")).json()
+    again = api.http.post("/v1/datasets", **form(content, "checked", sha256=hashlib.sha256(content).hexdigest()))
+    assert again.json()["id"] == first["id"]
+    wrong = api.http.post("/v1/datasets", **form(content, sha256="abc"))
+    assert wrong.json()["detail"] == (
+        'options.sha256 must be 64 hexadecimal digits, as sha256sum prints them, not "abc".'
+    )

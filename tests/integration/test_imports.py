@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import trustme
 from fastapi.testclient import TestClient
@@ -218,7 +220,9 @@ def test_an_object_of_s3_becomes_a_dataset(service: Service) -> None:
         ("missing", "404 Not Found"),
         ("broken", "500 Internal Server Error"),
         ("page", "web page"),
-        ("bomb", "compresses the answer (gzip)"),
+        ("bomb", "more than 100,000 bytes"),
+        ("torn", "in gzip and not whole"),
+        ("brotli", "compresses the answer (br)"),
         ("declared", "10,000,000,000 bytes"),
         ("endless", "more than 100,000 bytes"),
         ("cut", "broken or not whole"),
@@ -237,11 +241,38 @@ def test_a_fetch_that_fails_ends_as_failed_with_the_cause(service: Service, path
     assert time.monotonic() - started < 10
 
 
+def test_an_answer_in_gzip_is_unpacked(service: Service) -> None:
+    ready = service.read(f"http://localhost:{service.web.port}/packed.csv", name="packed")
+    assert (ready["status"], ready["sha256"]) == ("ready", hashlib.sha256(ROWS).hexdigest()), ready
+
+
+def test_a_folder_of_parquet_files_becomes_a_dataset_and_leaves_nothing(service: Service) -> None:
+    (folder := service.root / "parts.parquet").mkdir()
+    for name, value in (("b", 2), ("a", 1)):
+        pyarrow.parquet.write_table(pa.table({"x": [value]}), folder / name)
+    ready = service.read(f"file://{folder}/")
+    assert (ready["status"], ready["name"], ready["rows"]) == ("ready", "parts", 2), ready
+    assert service.uploads() == []
+
+
 def test_data_that_is_fetched_but_wrong_is_refused_like_an_upload(service: Service) -> None:
     (service.root / "ragged.csv").write_bytes(b"a,b\n1,2\n3\n")
     failed = service.read(f"file://{service.root}/ragged.csv")
     assert (failed["status"], failed["error"]["code"]) == ("failed", "ragged_row")
     assert service.uploads() == []
+
+
+def test_what_is_fetched_must_have_the_checksum_that_was_given(service: Service) -> None:
+    """B36."""
+    (service.root / "checked.csv").write_bytes(ROWS)
+    uri, mine, other = f"file://{service.root}/checked.csv", hashlib.sha256(ROWS).hexdigest(), "0" * 64
+    failed = service.read(uri, options={"sha256": other})
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "checksum_mismatch")
+    assert failed["error"]["errors"][0]["field"] == "options.sha256"
+    assert other in failed["error"]["message"]
+    assert mine in failed["error"]["message"]
+    assert service.uploads() == []
+    assert service.read(uri, options={"sha256": mine})["status"] == "ready"
 
 
 @pytest.mark.parametrize(

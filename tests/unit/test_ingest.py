@@ -188,7 +188,7 @@ def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:
 
 
 def test_the_content_key_follows_what_the_options_mean() -> None:
-    assert content_key("ab", {}) == content_key("ab", {"delimiter": None, "header": True})
+    assert content_key("ab", {}) == content_key("ab", {"delimiter": None, "header": "auto"})
     assert len({content_key("ab", {}), content_key("cd", {}), content_key("ab", {"header": False})}) == 3
 
 

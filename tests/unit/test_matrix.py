@@ -103,6 +103,18 @@ def test_categories_become_inputs(tmp_path: Path) -> None:
     assert matrix.X.tolist()[:5] == [[0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]]
 
 
+def test_categories_beyond_the_most_are_counted_in_training_rows_only(tmp_path: Path) -> None:
+    """The first four rows train, where two are equally frequent: 'late' is frequent in the others alone."""
+    kinds = ["red", "red", "blue", "blue"] + ["late"] * 6
+    directory = dataset(tmp_path, "x,y\n" + "".join(f"{kind},{row % 2}\n" for row, kind in enumerate(kinds)))
+    meta = build(directory, request(max_categories=1), tmp_path / "matrix")
+    assert meta["training_rows"] == 4
+    assert meta["preprocessing"]["features"][0]["categories"] == ["blue"]
+    matrix = open_matrix(tmp_path / "matrix")
+    assert matrix.X.tolist() == [[0, 1]] * 2 + [[1, 0]] * 2 + [[0, 1]] * 6
+    assert "max_categories is 1" in matrix.warnings[0]
+
+
 def test_a_split_by_a_column_keeps_its_equal_values_together(tmp_path: Path) -> None:
     lines = "".join(f"{row},{row % 2},p{row % 20}\n" for row in range(200))
     split = HASH_SPLIT | {"column": "person", "validation": 0.3}

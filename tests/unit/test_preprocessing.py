@@ -76,3 +76,25 @@ def test_numbers_too_large_to_standardise_are_refused() -> None:
 def test_json_keeps_every_bit() -> None:
     fitted = Preprocessing((NumberFeature("a", 0.1 + 0.2, 1 / 3), CategoryFeature("b", ("x", "é"))))
     assert from_json(json.loads(json.dumps(to_json(fitted)))) == fitted
+
+
+def test_of_too_many_categories_the_most_frequent_have_inputs_and_the_first_on_ties() -> None:
+    counts = {"a": 2, "b": 3, "c": 5, "d": 3, "e": 1, "f": 3}
+    texts = tuple(counts)
+    codes = np.repeat(np.arange(len(texts)), list(counts.values()))
+    rows = np.arange(len(codes))[::-1]
+    fitted, warnings = fit({"t": codes}, {"t": texts}, rows, standardize=False, max_categories=3)
+    feature = fitted.features[0]
+    assert isinstance(feature, CategoryFeature)
+    assert feature.categories == ("b", "c", "d")
+    (warning,) = warnings
+    assert warning.startswith("Column 't' has 5 categories that are not rare, and preprocessing.max_categories is 3: ")
+    assert known_codes(feature, np.arange(len(texts)), texts).tolist() == [3, 0, 1, 2, 3, 3]
+    assert text_codes(feature, ["f", "c", "new"]).tolist() == [3, 1, 3]
+    assert from_json(to_json(fitted)) == fitted
+
+
+def test_categories_that_are_not_too_many_are_left_alone() -> None:
+    codes = np.array([2, 2, 0, 1, 1], np.int32)
+    plain = fit({"color": codes}, {"color": COLORS}, np.arange(5), standardize=True)
+    assert fit({"color": codes}, {"color": COLORS}, np.arange(5), standardize=True, max_categories=2) == plain

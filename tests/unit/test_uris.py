@@ -17,7 +17,7 @@ ALLOWING = Rules(
     fetch_private_hosts=("files.internal", "10.1.2.3"),
     s3_buckets=("lake",),
 )
-FILE_REFUSAL = "This is no regular file below a directory of the service that GRADSUM_IMPORT_ROOTS names."
+FILE_REFUSAL = "This is no regular file or folder below a directory that the service's GRADSUM_IMPORT_ROOTS names."
 
 
 def refusal(uri: str, rules: Rules = ALLOWING) -> str:
@@ -101,7 +101,7 @@ def test_public_addresses_are_public(address: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "s3://other/a.csv", "s3://lake", "s3://lake/", "s3://lake/a/", "s3://lake/../other/a.csv", "s3://lake//a.csv",
+        "s3://other/a.csv", "s3://lake", "s3://lake/", "s3://lake/a//", "s3://lake/../other/a.csv", "s3://lake//a.csv",
         "s3://lake/%2e%2e/other/a.csv", "s3://lake/a.csv?endpoint_override=evil", "s3://key:word@lake/a.csv",
         "s3://lake:80/a", "s3:///a.csv", "s3://LAKE/a.csv", "s3://lake.evil.org/a.csv", "s3://%6cake/a.csv",
     ],
@@ -110,6 +110,7 @@ def test_only_objects_of_buckets_that_the_operator_names_are_taken(uri: str) -> 
     assert refusal(uri)
     assert refusal("s3://lake/a.csv", Rules())
     assert parse_uri("s3://lake/b%20c/a.csv", ALLOWING) == S3Place("lake", "b c/a.csv")
+    assert parse_uri("s3://lake/b/c/", ALLOWING) == S3Place("lake", "b/c/")
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,7 @@ def test_secrets_of_a_query_are_not_shown() -> None:
 def test_a_name_is_the_last_part_of_the_path() -> None:
     assert last_part("https://example.org/b/people%202.csv?x=/y#z") == "people 2.csv"
     assert last_part("https://example.org") == ""
+    assert last_part("s3://lake/people.parquet/") == "people.parquet"
 
 
 def test_rules_survive_json() -> None:
