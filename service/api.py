@@ -7,6 +7,7 @@ import uvicorn
 from service import logs
 from service.app import create_app
 from service.settings import Settings
+from service.slow_headers import SlowHeadersProtocol
 from service.store.database import Database
 
 GRACE_SECONDS = 5
@@ -21,6 +22,7 @@ def run(settings: Settings) -> int:
         create_app(settings, database),
         host=settings.host,
         port=settings.port,
+        http=SlowHeadersProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

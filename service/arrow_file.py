@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from service.native_types import check_schema, least_bytes
-from service.table import Batches, check_memory, check_size
+from service.table import Batches, check_expansion, check_memory, check_size
 from workers.errors import DataError
 
 
@@ -23,7 +23,7 @@ def open_arrow(path: Path, limits: Mapping[str, int]) -> Batches:
     check_schema(schema)
     rows = sum(batch.num_rows for batch in _batches(file, limits))  # the file does not declare them
     check_size(rows, len(schema), limits)
-    check_memory(rows * least_bytes(schema), limits)
+    check_expansion(rows * least_bytes(schema), path.stat().st_size, limits)
     return Batches(schema, rows, _batches(file, limits))
 
 

@@ -1,4 +1,4 @@
-"""What a column of text is: numbers, categories or free text; its values as arrays, and its statistics.
+"""What a column of text is: numbers, categories or free text, and which of its values do not fit.
 
 A column is a number if every value that is not missing is a finite number; a category if it is text with at most
 1 000 different values; else text, which can't be a feature. Where nine in ten values are numbers and some are not, it
@@ -6,10 +6,9 @@ is refused, unless its type is declared. A declared category may have up to 100 
 says itself what is a number (Parquet, Arrow, NumPy), text is never taken for one. Dates are kept as text in ISO 8601.
 """
 
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -17,35 +16,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.file_options import FileOptions
-from service.native_types import as_numbers, as_text, kind_of
+from service.native_types import as_numbers, as_plain, as_text, kind_of
 from service.table import SHOWN_CHARACTERS
 from workers.errors import DataError
 
 Array = npt.NDArray[Any]
-Text = Any  # a pyarrow array of strings, in one piece or in chunks
-Values = Any  # one of any type that `kind_of` knows
-Mask = Any  # one of booleans
-MOST_CATEGORIES = 1000
-MOST_DECLARED_CATEGORIES = 100_000
-MOST_DISTINCT_NUMBERS = 1000
+Values = Any  # a pyarrow array of any type that `kind_of` knows
+Kind = Literal["number", "category", "text", "date", "undeclared"]
+"""What a column is; `undeclared` is text that is a category where its different values are few."""
 SHARE_OF_NUMBERS = 0.9
 SHOWN_OFFENDERS = 3
 NUMBER = r"^[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)$"
-
-
-class TypedColumn(NamedTuple):
-    """The metadata of a column (as in `columns.json`) and its arrays by suffix of file name."""
-
-    metadata: dict[str, Any]
-    arrays: dict[str, Array]
-
 
 RowNumber = Callable[[int], int]
 """The number in the file of the row at a place among the data."""
 
 
 class BadValuesError(DataError):
-    """Some values can't be used; `places` are their rows among the data, from 0."""
+    """Some values can't be used; `places` are their rows among the data, from 0, where they were asked for."""
 
     def __init__(self, message: str, *, code: str, places: Array) -> None:
         super().__init__(message, code=code)
@@ -61,51 +49,159 @@ class Reading(NamedTuple):
     has_types: bool
 
 
-def typed_column(name: str, values: Values, reading: Reading) -> TypedColumn:
-    """The column of these values; DataError `too_many_categories` or `type_mismatch`, or BadValuesError."""
+def declared_kind(name: str, arrow_type: Any, reading: Reading) -> Kind | None:  # noqa: ANN401 - a pyarrow.DataType
+    """What the file or the options say of the column, None where its values have to; DataError `type_mismatch`."""
     declared = reading.options.types.get(name)
-    kind = kind_of(values.type)
-    if kind == "number" and declared in {None, "number"}:
-        numbers = as_numbers(values, reading.options.missing_markers)
-        return _number_column(name, _filled(numbers), _mask(pc.is_null(numbers)), reading.row_number)
-    if (kind, declared) in {("number", "date"), ("date", "number")}:
-        message = f"Column '{name}' holds {kind}s in the file, and options.types declares it a {declared}."
+    found = kind_of(arrow_type)
+    if found == "number" and declared in {None, "number"}:
+        return "number"
+    if (found, declared) in {("number", "date"), ("date", "number")}:
+        message = f"Column '{name}' holds {found}s in the file, and options.types declares it a {declared}."
         raise DataError(f"{message} Leave it out of options.types.", code="type_mismatch", field="options.types")
+    if declared is not None:
+        return declared
+    if found == "date":
+        return "date"
+    return "undeclared" if reading.has_types else None
+
+
+def text_of(values: Values, reading: Reading) -> Values:
+    """The values as texts without outer blanks, null where missing."""
     text = pc.utf8_trim_whitespace(as_text(values))
     markers = pa.array(reading.options.missing_markers, pa.string())
-    is_missing = pc.or_(pc.is_null(text), pc.fill_null(pc.is_in(text, markers), fill_value=False))
-    missing = _mask(is_missing)
-    if missing is not None:
-        text = pc.if_else(is_missing, pa.scalar(None, pa.string()), text)
-    is_date = declared == "date" or (declared is None and kind == "date")
-    if is_date and kind != "date":
-        _check_dates(name, text, reading.row_number)
-    may_be_number = declared == "number" or (declared is None and not reading.has_types)
-    numbers = _numbers(name, text, reading) if may_be_number else None
-    if numbers is not None:
-        return _number_column(name, numbers, missing, reading.row_number)
-    return _text_column(name, text, missing, "date" if is_date else declared)
+    is_missing = pc.fill_null(pc.is_in(text, markers), fill_value=False)
+    return pc.if_else(is_missing, pa.scalar(None, pa.string()), text) if pc.any(is_missing).as_py() else text
 
 
-def _mask(is_missing: Mask) -> Array | None:
-    return is_missing.to_numpy() if pc.any(is_missing).as_py() else None
+def numbers_of(values: Values, reading: Reading) -> Values:
+    """The values as float64, null where missing; pyarrow.ArrowInvalid where some are no numbers."""
+    if kind_of(values.type) == "number":
+        return as_numbers(values, reading.options.missing_markers)
+    return pc.cast(_plain(text_of(values, reading), reading), pa.float64())
 
 
-def _filled(numbers: Values) -> Array:
-    values: Array = pc.fill_null(numbers, 0.0).to_numpy()
-    return values
+def are_numbers(text: Values, reading: Reading) -> Values:
+    """Which of the texts are written as numbers."""
+    return pc.match_substring_regex(_plain(text, reading), NUMBER, ignore_case=True)
 
 
-def _check_dates(name: str, text: Text, row_number: RowNumber) -> None:
-    places = [place for place, value in enumerate(text.to_pylist()) if value is not None and not _is_date(value)]
-    if places:
-        first = f"first in row {row_number(places[0])} ({_shown(text[places[0]].as_py())})"
+def _plain(text: Values, reading: Reading) -> Values:
+    """The texts with the decimal mark of programs; a point is no part of a number where the file has another mark."""
+    if reading.decimal == ",":
+        return pc.replace_substring(pc.replace_substring(text, ".", "?"), ",", ".")
+    return text
+
+
+class Survey:
+    """What the values of a column say of it: its kind, and those that do not fit."""
+
+    def __init__(self, name: str, arrow_type: Any, reading: Reading, *, keeps_places: bool = False) -> None:  # noqa: ANN401
+        self._name, self._reading, self.keeps_places = name, reading, keeps_places
+        self._declared = declared_kind(name, arrow_type, reading)
+        self.checks_dates = self._declared == "date" and kind_of(arrow_type) != "date"
+        self._n_values = self._n_numbers = 0
+        self._bad, self._nonfinite = _Found(), _Found()
+
+    def add(self, values: Values, first_place: int, is_good: Array | None = None) -> None:
+        """Take the next values; the first of them has this place among the rows. Only the good ones count."""
+        if is_good is not None:  # the others are as if they were missing
+            values = pc.if_else(pa.array(is_good), as_plain(values), None)
+        if self.checks_dates:
+            self._check_dates(text_of(values, self._reading), first_place)
+        elif self._declared in {"number", None}:
+            self._check_numbers(values, first_place)
+
+    def guess(self) -> Kind | None:
+        """What the column seems to be so far; None where it may be text or, with other values, a number."""
+        if self._declared is not None:
+            return self._declared
+        return None if self._bad.count else "number"
+
+    def kind(self) -> Kind:
+        """What the column is; BadValuesError where some of its values do not fit."""
+        if self.checks_dates and self._bad.count:
+            self._refuse_dates()
+        if self._declared not in {"number", None}:
+            return self._declared
+        is_number = self._declared == "number" or self._n_numbers >= SHARE_OF_NUMBERS * self._n_values
+        if self._bad.count and is_number:
+            self._refuse_text()
+        if self._bad.count:
+            return "undeclared"
+        if self._nonfinite.count:
+            self._refuse_nonfinite()
+        return "number"
+
+    def _check_numbers(self, values: Values, first_place: int) -> None:
+        try:
+            numbers = numbers_of(values, self._reading)
+        except pa.ArrowInvalid:
+            text = text_of(values, self._reading)
+            is_number = are_numbers(text, self._reading)
+            self._n_values += len(text) - text.null_count
+            self._n_numbers += pc.sum(is_number).as_py() or 0
+            is_bad = ~pc.fill_null(is_number, fill_value=True).to_numpy(zero_copy_only=False)
+            self._bad.add(is_bad, text, first_place, self.keeps_places)
+            return
+        self._n_values += len(numbers) - numbers.null_count
+        self._n_numbers += len(numbers) - numbers.null_count
+        is_bad = ~np.isfinite(pc.fill_null(numbers, 0.0).to_numpy())
+        self._nonfinite.add(is_bad, numbers, first_place, self.keeps_places)
+
+    def _check_dates(self, text: Values, first_place: int) -> None:
+        is_bad = np.fromiter((value is not None and not _is_date(value) for value in text.to_pylist()), bool, len(text))
+        self._bad.add(is_bad, text, first_place, self.keeps_places)
+
+    def _refuse_dates(self) -> NoReturn:
         raise BadValuesError(
-            f"Column '{name}' is declared a date and has {len(places)} values that are none, {first}. "
-            f"Write them as 2026-01-31 or 2026-01-31T12:00:00.",
+            f"Column '{self._name}' is declared a date and has {self._bad.count} values that are none, first in "
+            f"{self._bad.shown(self._reading.row_number)[0]}. Write them as 2026-01-31 or 2026-01-31T12:00:00.",
             code="column_has_text",
-            places=np.array(places),
+            places=self._bad.places(),
         )
+
+    def _refuse_text(self) -> NoReturn:
+        shown = self._bad.shown(self._reading.row_number)
+        more = f" and {self._bad.count - len(shown)} more" if self._bad.count > len(shown) else ""
+        raise BadValuesError(
+            f"Column '{self._name}' has text among its numbers in {', '.join(shown)}{more}. Clean it, add what stands "
+            f'for missing to options.missing_markers, or declare the column in options.types ("category" or "text").',
+            code="column_has_text",
+            places=self._bad.places(),
+        )
+
+    def _refuse_nonfinite(self) -> NoReturn:
+        count, row = self._nonfinite.count, self._reading.row_number(self._nonfinite.first[0][0])
+        counted = "1 number that is" if count == 1 else f"{count} numbers that are"
+        raise BadValuesError(
+            f"Column '{self._name}' has {counted} not finite, first in row {row}. "
+            f"Clean it, or add what stands for missing to options.missing_markers.",
+            code="nonfinite_values",
+            places=self._nonfinite.places(),
+        )
+
+
+class _Found:
+    """Values that do not fit: how many, the first of them, and where wanted the places of all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[tuple[int, Any]] = []
+        self._places: list[Array] = []
+
+    def add(self, is_bad: Array, values: Values, first_place: int, keeps_places: bool) -> None:  # noqa: FBT001
+        places = np.flatnonzero(is_bad)
+        self.count += len(places)
+        wanted = places[: SHOWN_OFFENDERS - len(self.first)].tolist()
+        self.first += [(first_place + place, values[place].as_py()) for place in wanted]
+        if keeps_places:
+            self._places.append(places + first_place)
+
+    def shown(self, row_number: RowNumber) -> list[str]:
+        return [f"row {row_number(place)} ({_shown(value)})" for place, value in self.first]
+
+    def places(self) -> Array:
+        return np.concatenate(self._places) if self._places else np.array([place for place, _ in self.first])
 
 
 def _is_date(text: str) -> bool:
@@ -116,117 +212,5 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _numbers(name: str, text: Text, reading: Reading) -> Array | None:
-    """The values as float64 (0.0 where missing), or None if the column is text."""
-    plain = text
-    if reading.decimal == ",":  # a point is no part of a number then
-        plain = pc.replace_substring(pc.replace_substring(text, ".", "?"), ",", ".")
-    try:
-        return _filled(pc.cast(plain, pa.float64()))
-    except pa.ArrowInvalid:
-        is_number = pc.match_substring_regex(plain, NUMBER, ignore_case=True)
-        n_values = len(text) - text.null_count
-        is_declared = reading.options.types.get(name) == "number"
-        if is_declared or pc.sum(is_number).as_py() >= SHARE_OF_NUMBERS * n_values:
-            _refuse_text(name, text, is_number, reading.row_number)
-        return None
-
-
-def _refuse_text(name: str, text: Text, is_number: Mask, row_number: RowNumber) -> NoReturn:
-    places = np.flatnonzero(~pc.fill_null(is_number, fill_value=True).to_numpy())
-    shown = [f"row {row_number(int(place))} ({_shown(text[int(place)].as_py())})" for place in places[:SHOWN_OFFENDERS]]
-    more = f" and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
-    raise BadValuesError(
-        f"Column '{name}' has text among its numbers in {', '.join(shown)}{more}. Clean it, add what stands for "
-        f'missing to options.missing_markers, or declare the column in options.types ("category" or "text").',
-        code="column_has_text",
-        places=places,
-    )
-
-
 def _shown(text: str) -> str:
     return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…")
-
-
-def _number_column(name: str, values: Array, missing: Array | None, row_number: RowNumber) -> TypedColumn:
-    finite = np.isfinite(values)
-    if not finite.all():
-        places = np.flatnonzero(~finite)
-        raise BadValuesError(
-            f"Column '{name}' has {_counted(len(places))} not finite, first in row {row_number(int(places[0]))}. "
-            f"Clean it, or add what stands for missing to options.missing_markers.",
-            code="nonfinite_values",
-            places=places,
-        )
-    present = values if missing is None else values[~missing]
-    return TypedColumn(_metadata(name, "number", missing) | _statistics(present), _arrays(values, missing))
-
-
-def _counted(n_numbers: int) -> str:
-    return "1 number that is" if n_numbers == 1 else f"{n_numbers} numbers that are"
-
-
-def _statistics(values: Array) -> dict[str, Any]:
-    """min, max, mean, std (ddof 0), distinct_values, whole; what can't be said is null."""
-    if not len(values):
-        return {"distinct_values": [], "whole": True}
-    with np.errstate(over="ignore", invalid="ignore"):
-        figures = {"min": values.min(), "max": values.max(), "mean": values.mean(), "std": values.std()}
-    return {
-        **{name: float(value) if np.isfinite(value) else None for name, value in figures.items()},
-        "distinct_values": _distinct(values),
-        "whole": bool((np.trunc(values) == values).all()),
-    }
-
-
-def _distinct(values: Array) -> list[float] | None:
-    for sample in (values[: 10 * MOST_DISTINCT_NUMBERS], values):  # most columns are settled by their beginning
-        distinct = np.unique(sample)
-        if len(distinct) > MOST_DISTINCT_NUMBERS:
-            return None
-    return [float(value) for value in distinct]
-
-
-def _text_column(name: str, text: Text, missing: Array | None, declared: str | None) -> TypedColumn:
-    encoded = pc.dictionary_encode(text).combine_chunks()
-    normal = _composed(encoded.dictionary)
-    distinct = pc.unique(normal)
-    categories = distinct.take(pc.sort_indices(distinct))
-    place = pc.index_in(normal, categories).to_numpy().astype(np.int32)
-    codes = np.append(place, np.int32(-1))[pc.fill_null(encoded.indices, -1).to_numpy()]
-    if declared == "category" and len(categories) > MOST_DECLARED_CATEGORIES:
-        raise DataError(
-            f"Column '{name}' has {len(categories)} different values, and a category may have "
-            f"{MOST_DECLARED_CATEGORIES}. Declare it as text, or leave it out of the file.",
-            code="too_many_categories",
-            field="options.types",
-        )
-    if declared == "category" or (declared is None and len(categories) <= MOST_CATEGORIES):
-        metadata = _metadata(name, "category", missing) | {"categories": categories.to_pylist()}
-        return TypedColumn(metadata, _arrays(codes, missing))
-    kind = "date" if declared == "date" else "text"
-    return TypedColumn(_metadata(name, kind, missing), _arrays(codes, missing) | _text_arrays(categories))
-
-
-def _composed(texts: Text) -> Text:
-    """The texts in NFC. Not by pyarrow's utf8_normalize, which decomposes whatever it is asked for (seen in 25.0.1)."""
-    if pc.all(pc.string_is_ascii(texts)).as_py():
-        return texts
-    return pa.array((unicodedata.normalize("NFC", text) for text in texts.to_pylist()), pa.string())
-
-
-def _text_arrays(texts: Text) -> dict[str, Array]:
-    """The texts as one array of bytes, and where each begins and ends in it."""
-    _, offsets, data = pa.concat_arrays([texts.cast(pa.large_string())]).buffers()
-    starts = np.frombuffer(offsets, np.int64, len(texts) + 1)
-    return {".text": np.frombuffer(data, np.uint8, int(starts[-1])), ".offsets": starts}
-
-
-def _arrays(values: Array, missing: Array | None) -> dict[str, Array]:
-    return {"": values} if missing is None else {"": values, ".missing": missing}
-
-
-def _metadata(name: str, kind: str, missing: Array | None) -> dict[str, Any]:
-    nothing = dict.fromkeys(("min", "max", "mean", "std", "categories", "distinct_values"))
-    nulls = 0 if missing is None else int(np.count_nonzero(missing))
-    return {"name": name, "type": kind, "nulls": nulls, **nothing, "whole": False}

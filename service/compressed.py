@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from service.table import MOST_EXPANSION
 from workers.errors import DataError
 
 BLOCK_BYTES = 2**20
-MOST_EXPANSION = 200
 FREE_EXPANSION_BYTES = 2**26
 """A file may expand to this size whatever its own; above, to MOST_EXPANSION times its own."""
 

@@ -1,4 +1,4 @@
-"""Reads a CSV file as columns of text, and says in which row a file is broken.
+"""Reads a CSV file block by block, and says in which row a file is broken.
 
 A row is counted as an editor shows it: its number is that of the line on which it starts, the header's being 1.
 Blank lines are left out. The good path works on whole blocks; only a broken file is read row by row.
@@ -6,7 +6,8 @@ Blank lines are left out. The good path works on whole blocks; only a broken fil
 
 import codecs
 import csv
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
@@ -14,9 +15,10 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 import pyarrow as pa
 import pyarrow.csv
 
+from service.column_types import NUMBER
 from service.csv_dialect import find_dialect
 from service.file_options import FileOptions
-from service.table import Table, check_memory, check_names, check_size
+from service.table import Source, check_names, check_size
 from workers.errors import DataError
 
 LONGEST_ROW_BYTES = 2**22
@@ -46,25 +48,23 @@ def open_csv(path: Path, options: FileOptions) -> Csv:
     return Csv(path, *dialect, options.skips_bad_rows)
 
 
-def read_csv(file: Csv, limits: Mapping[str, int]) -> Table:
-    """The file's columns, as text; DataError names what is wrong and where."""
+def csv_source(file: Csv, markers: Sequence[str], limits: Mapping[str, int]) -> Source:
+    """The file's rows, as text; DataError names what is wrong and where."""
     n_quotes, n_lines = _check_text(file.path)
     header = next(_records(file))
     names = _names(file, header)
     check_size(0, len(names), limits)
-    check_memory(file.path.stat().st_size + 4 * n_lines * len(names), limits)  # its text, and where each value ends
     if n_quotes % 2:
         _refuse_broken(file, len(names))
-    columns, rejected = _columns(file, header, len(names), quoted=n_quotes > 0)
-    rows = len(columns[0]) if columns else 0
-    if not rows:
-        left = f" that can be used: {rejected} have another number of values than the header" if rejected else ""
-        raise DataError(f"The file has a header but no rows{left}.", code="dataset_empty")
-    check_size(rows, len(names), limits)
-    if n_quotes and n_lines != rows + file.has_header and not file.skips_bad_rows:
-        _refuse_broken(file, len(names))  # a value over several lines may be a quote that was forgotten
-    first_row = next(record.first_line for place, record in enumerate(_records(file)) if place == file.has_header)
-    return Table(names, columns, rows, first_row, rejected, has_types=False, row_number=partial(row_number, file))
+    rows = _Rows(file, header, len(names), n_quotes, n_lines, markers)
+    first = next((record.first_line for place, record in enumerate(_records(file)) if place == file.has_header), None)
+    if first is None:
+        rows.refuse_empty()
+    types = [pa.string()] * len(names)
+    return Source(
+        names, types, has_types=False, decimal=file.decimal, first_row=first, row_number=partial(row_number, file),
+        chunks=rows.chunks, rejected=lambda: rows.rejected,
+    )  # fmt: skip
 
 
 def row_number(file: Csv, row: int) -> int:
@@ -73,36 +73,67 @@ def row_number(file: Csv, row: int) -> int:
     return next(record.first_line for number, record in enumerate(_records(file)) if number == place)
 
 
-def _columns(file: Csv, header: _Record, n_columns: int, *, quoted: bool) -> tuple[list[Any], int]:
-    """The columns, and how many rows were left out for having another number of values."""
-    places = [str(place) for place in range(n_columns)]
-    blank_lines = header.first_line - 1
-    rejected = 0
+class _Rows:
+    """The rows of a file that was looked through, read block by block."""
 
-    def skip(_row: object) -> str:
-        nonlocal rejected
-        rejected += 1
-        return "skip"
+    def __init__(
+        self, file: Csv, header: _Record, n_columns: int, n_quotes: int, n_lines: int, markers: Sequence[str]
+    ) -> None:
+        self._file, self._header, self._n_columns = file, header, n_columns
+        self._n_quotes, self._n_lines, self._markers = n_quotes, n_lines, list(markers)
+        self.rejected = 0
 
-    try:
-        table = pyarrow.csv.read_csv(
-            file.path,
+    def chunks(self, numbers: frozenset[int]) -> Generator[list[Any]]:
+        """Each block's columns; those at the places `numbers` as float64, pyarrow.ArrowInvalid where that can't be."""
+        if any(re.fullmatch(NUMBER, marker, re.IGNORECASE) for marker in self._markers):
+            numbers = frozenset()  # a number with a blank before it would not be known for a marker
+        self.rejected = rows = 0
+        try:
+            with self._opened(numbers) as reader:
+                for batch in reader:
+                    rows += batch.num_rows
+                    if batch.num_rows:
+                        yield list(batch.columns)
+        except pa.ArrowInvalid as error:
+            if numbers:
+                raise
+            _refuse_broken(self._file, self._n_columns)
+            raise DataError(f"The file can't be read as CSV: {error}.", code="invalid_csv") from None
+        if not rows:
+            self.refuse_empty()
+        if self._n_quotes and self._n_lines != rows + self._file.has_header and not self._file.skips_bad_rows:
+            _refuse_broken(self._file, self._n_columns)  # a value over several lines may be a forgotten quote
+
+    def refuse_empty(self) -> NoReturn:
+        """DataError `dataset_empty`."""
+        n = self.rejected
+        left = f" that can be used: {n} have another number of values than the header" if n else ""
+        raise DataError(f"The file has a header but no rows{left}.", code="dataset_empty")
+
+    def _opened(self, numbers: frozenset[int]) -> Any:  # noqa: ANN401 - a pyarrow.csv.CSVStreamingReader
+        places = [str(place) for place in range(self._n_columns)]
+        blank_lines = self._header.first_line - 1
+        types = {name: pa.float64() if place in numbers else pa.string() for place, name in enumerate(places)}
+        return pyarrow.csv.open_csv(
+            self._file.path,
             pyarrow.csv.ReadOptions(
                 column_names=places,
-                skip_rows_after_names=blank_lines + file.has_header,
+                skip_rows_after_names=blank_lines + self._file.has_header,
                 block_size=LONGEST_ROW_BYTES,
             ),
             pyarrow.csv.ParseOptions(
-                delimiter=file.delimiter,
-                newlines_in_values=quoted,
-                invalid_row_handler=skip if file.skips_bad_rows else None,
+                delimiter=self._file.delimiter,
+                newlines_in_values=self._n_quotes > 0,
+                invalid_row_handler=self._skip if self._file.skips_bad_rows else None,
             ),
-            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), check_utf8=False),
+            pyarrow.csv.ConvertOptions(
+                column_types=types, check_utf8=False, null_values=self._markers, decimal_point=self._file.decimal
+            ),
         )
-    except pa.ArrowInvalid as error:
-        _refuse_broken(file, n_columns)
-        raise DataError(f"The file can't be read as CSV: {error}.", code="invalid_csv") from None
-    return list(table.columns), rejected
+
+    def _skip(self, _row: object) -> str:
+        self.rejected += 1
+        return "skip"
 
 
 def _check_start(path: Path) -> None:
@@ -129,7 +160,8 @@ def _check_text(path: Path) -> tuple[int, int]:
                 row = n_lines + block.count(b"\n", 0, place) + 1
                 raise DataError(f"Row {row} has a NUL byte: the file is not text, or damaged.", code="nul_byte")
             try:
-                decoder.decode(block)
+                if pending or not block.isascii():
+                    decoder.decode(block)
             except UnicodeDecodeError as error:
                 _refuse_encoding(n_lines + block.count(b"\n", 0, max(0, error.start - pending)) + 1)
             n_quotes += block.count(b'"')

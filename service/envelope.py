@@ -1,4 +1,4 @@
-"""What stands around every request: its id, who may send it, how large it may be, and an answer if all else fails."""
+"""What stands around every request: its id, who may send it, how large and slow it may be, and a last answer."""
 
 import secrets
 import time
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, TooLargeError
 from service.logs import Log
+from service.pace import paced
 
 LOGGED_STATUS = 500
 
@@ -48,7 +49,7 @@ class Envelope:
             if refusal is not None:
                 await refusal.response(request_id)(scope, receive, send_with_id)
             else:
-                await self._app(scope, _limited(receive, limit), send_with_id)
+                await self._app(scope, _limited(paced(receive), limit), send_with_id)
         except ClientDisconnect:
             return
         except Exception as error:

@@ -6,6 +6,7 @@
     ├── ForbiddenError              403  the token's scope, or the place the request comes from, does not allow it
     ├── NotFoundError               404  nothing has this id or name
     ├── NotAcceptableError          406  no form of the answer that the client takes
+    ├── RequestTimeoutError         408  the body came too slowly
     ├── ConflictError               409  the state of the object does not allow it
     ├── TooLargeError               413  over a limit, which is named
     ├── UnsupportedMediaTypeError   415  another content type is needed, which is named
@@ -104,6 +105,12 @@ class NotAcceptableError(Problem):
     """The client takes no form that the answer has."""
 
     status, code = HTTPStatus.NOT_ACCEPTABLE, "not_acceptable"
+
+
+class RequestTimeoutError(Problem):
+    """The body of the request came too slowly."""
+
+    status, code = HTTPStatus.REQUEST_TIMEOUT, "request_timeout"
 
 
 class ConflictError(Problem):

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from service.column_types import typed_column
 from service.compressed import expanded_head
-from service.csv_file import open_csv, read_csv
+from service.csv_file import csv_source, open_csv
 from service.file_format import FileFormat
 from service.file_options import FileOptions, parse_options
+from service.grown import grow
 from service.look import look_at
-from service.table import Table, read_batches
-from service.table_columns import check_declared, format_of, open_batches, reading_of, typed_columns
+from service.table import Table, first_rows, source_of
+from service.table_columns import check_declared, described_column, format_of, open_source, reading_of, surveys
 from workers.errors import DataError
 
 HEAD_BYTES = 2**20
@@ -26,7 +26,6 @@ class Head(NamedTuple):
     """The beginning of a file: its rows, how they are written if it is a CSV file, and whether they are all."""
 
     table: Table
-    decimal: str
     delimiter: str | None
     has_header: bool | None
     is_whole: bool
@@ -59,9 +58,10 @@ def preview_of(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -
     parsed = parse_options(options)
     found = format_of(path, parsed)
     if found.name != "csv":
-        source = open_batches(path, found, parsed, limits)
-        table = read_batches(source, limits, HEAD_ROWS)
-        return _described(Head(table, ".", None, None, is_whole=table.rows == source.rows), found, parsed)
+        table = first_rows(open_source(path, found, parsed, limits), HEAD_ROWS + 1)
+        is_whole = table.rows <= HEAD_ROWS
+        table = table._replace(columns=[column.slice(0, HEAD_ROWS) for column in table.columns])
+        return _described(Head(table._replace(rows=min(table.rows, HEAD_ROWS)), None, None, is_whole), found, parsed)
     with _csv_head(path, found, parsed, limits, HEAD_BYTES) as head:
         if head is None:
             raise DataError("The first megabyte has no whole row to look at.", code="nothing_to_preview")
@@ -91,7 +91,8 @@ def _csv_head(
 
 def _head_of(path: Path, options: FileOptions, limits: Mapping[str, int], *, is_whole: bool) -> Head:
     file = open_csv(path, options)
-    return Head(read_csv(file, limits), file.decimal, file.delimiter, file.has_header, is_whole)
+    table = first_rows(csv_source(file, options.missing_markers, limits))
+    return Head(table, file.delimiter, file.has_header, is_whole)
 
 
 def _first_bytes(path: Path, n_bytes: int) -> bytes:
@@ -107,35 +108,37 @@ def _described(head: Head, found: FileFormat, options: FileOptions) -> dict[str,
         "format": found.name,
         "gzip": found.is_gzip,
         "delimiter": head.delimiter,
-        "decimal": head.decimal if is_csv else None,
+        "decimal": head.table.source.decimal if is_csv else None,
         "header": head.has_header,
         "rows_looked_at": head.table.rows,
         "whole_file": head.is_whole,
-        "columns": [_previewed(place, head, options) for place in range(len(head.table.names))],
+        "columns": [_previewed(place, head, options) for place in range(len(head.table.columns))],
     }
 
 
 def _check_head_columns(head: Head, options: FileOptions) -> None:
     """DataError where the columns can't be read, whatever comes behind the head."""
+    table = head.table
     if head.is_whole:
-        typed_columns(head.table._replace(columns=list(head.table.columns)), head.decimal, options)
+        grow(source_of(table), options, None, {})
         return
-    check_declared(head.table.names, options)
+    check_declared(table.source.names, options)
     if options.skips_bad_rows:
         return
-    table, reading = head.table, reading_of(head.table, head.decimal, options)
-    for name, values in zip(table.names, table.columns, strict=True):
-        if table.has_types or name in options.types:
-            typed_column(name, values, reading)
+    found = surveys(table.source, reading_of(table.source, options))
+    for survey, name, values in zip(found, table.source.names, table.columns, strict=True):
+        if table.source.has_types or name in options.types:
+            survey.add(values, 0)
+            survey.kind()
 
 
 def _previewed(place: int, head: Head, options: FileOptions) -> dict[str, Any]:
     """A column as its head shows it; `problem` says what would stand in the way were it the whole column."""
-    name, values = head.table.names[place], head.table.columns[place]
+    name, values = head.table.source.names[place], head.table.columns[place]
     samples = [None if value is None else str(value)[:SAMPLE_CHARACTERS] for value in values[:SAMPLES].to_pylist()]
     kind, nulls, problem = None, None, None
     try:
-        column = typed_column(name, values, reading_of(head.table, head.decimal, options)).metadata
+        column = described_column(place, head.table, options)
         kind, nulls = column["type"], column["nulls"]
     except DataError as error:
         problem = error.message

@@ -1,4 +1,4 @@
-"""Makes datasets of files: reads one once and keeps a typed file per column, as `workers.dataset` reads them."""
+"""Makes datasets of files: reads one and keeps a typed file per column, as `workers.dataset` reads them."""
 
 import hashlib
 import json
@@ -9,21 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from service.column_types import TypedColumn
+from service.column_files import ColumnFiles
 from service.compressed import expand
-from service.csv_file import open_csv, read_csv
 from service.file_options import FileOptions, parse_options
-from service.table import Table, read_batches
-from service.table_columns import format_of, open_batches, typed_columns
+from service.grown import grow
+from service.table_columns import format_of, open_source
 from workers.dataset import check_files, read_metadata
 from workers.errors import DataError
 from workers.files import publish_directory
 from workers.integrity import block_hashes
 
-VERSION = 1
+VERSION = 2
 """Raised when the same file and options would give another dataset, so that prepared ones are not mistaken for it."""
 EXPANDED = "expanded.csv"
 
@@ -63,10 +59,7 @@ def ingest_file(path: Path, options: dict[str, Any], destination: Path, limits: 
     if not _is_whole(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with _directory_beside(destination) as temporary:
-            table, decimal = _read(path, parsed, limits, temporary)
-            table, typed = typed_columns(table, decimal, parsed)
-            (temporary / EXPANDED).unlink(missing_ok=True)
-            _write(temporary, table, typed)
+            _write(path, parsed, temporary, dict(limits))
             publish_directory(temporary, destination)
     saved = json.loads((destination / "columns.json").read_bytes())
     return {"rows": saved["rows"], "rejected_rows": saved.get("rejected_rows", 0), "columns": saved["columns"]}
@@ -93,36 +86,18 @@ def _directory_beside(destination: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _read(path: Path, options: FileOptions, limits: Mapping[str, int], temporary: Path) -> tuple[Table, str]:
-    """The whole file's values, and their decimal mark; what is expanded on the way lies in `temporary` meanwhile."""
+def _write(path: Path, options: FileOptions, directory: Path, limits: dict[str, int]) -> None:
+    """Column files and their description; what is expanded on the way lies in the directory meanwhile."""
     found = format_of(path, options)
-    if found.name != "csv":
-        return read_batches(open_batches(path, found, options, limits), limits), "."
-    if not found.is_gzip:
-        file = open_csv(path, options)
-        return read_csv(file, limits), file.decimal
-    expand(path, temporary / EXPANDED, limits)
-    file = open_csv(temporary / EXPANDED, options)
-    return read_csv(file, limits), file.decimal
-
-
-def _write(directory: Path, table: Table, typed: list[TypedColumn]) -> None:
-    for place, column in enumerate(typed):
-        for suffix, array in column.arrays.items():
-            _save(directory / f"{place:06d}{suffix}.npy", array)
-    described = {
-        "rows": table.rows,
-        "rejected_rows": table.rejected_rows,
-        "first_row": table.first_row,
-        "columns": [column.metadata for column in typed],
-        "files": {path.name: block_hashes(path) for path in sorted(directory.glob("*.npy"))},
-    }
+    if found.is_gzip:
+        expand(path, directory / EXPANDED, limits)
+        path = directory / EXPANDED
+    source = open_source(path, found, options, limits)
+    files = ColumnFiles(directory)
+    grown = grow(source, options, files, limits)
+    files.close()
+    (directory / EXPANDED).unlink(missing_ok=True)
+    hashes = {place.name: block_hashes(place) for place in sorted(directory.glob("*.npy"))}
+    described = {**grown._asdict(), "first_row": source.first_row, "files": hashes}
     text = json.dumps(described, ensure_ascii=False, allow_nan=False)
     (directory / "columns.json").write_text(text, encoding="utf-8")
-
-
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    """As np.save does it, whose own error does not say when there is no room on disk."""
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write(np.ascontiguousarray(array).data)

@@ -45,28 +45,27 @@ def least_bytes(schema: Any) -> int:  # noqa: ANN401 - a pyarrow.Schema
     return sum(8 if kind_of(field.type) == "number" else 4 for field in schema)
 
 
+def as_plain(values: Any) -> Any:  # noqa: ANN401 - a pyarrow.Array
+    """The values themselves where a dictionary holds them."""
+    return pc.cast(values, values.type.value_type) if kinds.is_dictionary(values.type) else values
+
+
 def as_text(values: Any) -> Any:  # noqa: ANN401 - pyarrow.ChunkedArray
     """The values as the strings that a CSV file would hold."""
-    if kinds.is_dictionary(values.type):
-        values = pc.cast(values, values.type.value_type)
+    values = as_plain(values)
     if kinds.is_floating(values.type):  # 1.0 is written as 1
-        whole = pc.all(pc.equal(values, pc.trunc(values))).as_py()
-        values = pc.cast(values, pa.int64()) if whole and _is_small(values) else values
+        is_whole = pc.and_(pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), 2.0**53))
+        whole = pc.cast(pc.if_else(is_whole, values, pa.scalar(0, values.type)), pa.int64())
+        return pc.if_else(is_whole, pc.cast(whole, pa.string()), pc.cast(values, pa.string()))
     return pc.cast(values, pa.string())
 
 
 def as_numbers(values: Any, markers: list[str]) -> Any:  # noqa: ANN401 - pyarrow.ChunkedArray
     """The values as float64, null where missing; NaN is missing where `markers` name it."""
-    if kinds.is_dictionary(values.type):
-        values = pc.cast(values, values.type.value_type)
+    values = as_plain(values)
     if values.type == pa.float16():
         values = pc.cast(values, pa.float32())
     numbers = pc.cast(values, pa.float64(), safe=False)
     if any(marker.lower() == "nan" for marker in markers):
         numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
     return numbers
-
-
-def _is_small(values: Any) -> bool:  # noqa: ANN401 - pyarrow.ChunkedArray
-    largest = pc.max(pc.abs(values)).as_py()
-    return largest is None or largest < 2**53

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from service.file_format import refuse_pickle
 from service.file_options import FileOptions
-from service.table import Batches, check_memory, check_size
+from service.table import Batches, check_expansion, check_size
 from service.zip_archive import open_archive
 from workers.errors import DataError
 
@@ -85,7 +85,7 @@ def _source(path: Path, arrays: list[_Array], options: FileOptions | None, limit
     if not arrays[0].shape[1] or not columns:
         raise DataError(f"X has no columns: its shape is {arrays[0].shape}.", code="shape_mismatch")
     check_size(rows, columns, limits)
-    check_memory(8 * rows * columns, limits)
+    check_expansion(8 * rows * columns, path.stat().st_size, limits)
     fields = [(name, KINDS[array.dtype.kind]) for array in arrays for name in _names(array)]
     return Batches(pa.schema(fields), rows, _batches(path, arrays, options, limits))
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from service.native_types import check_schema, least_bytes
-from service.table import Batches, check_memory, check_size
+from service.table import Batches, check_expansion, check_size
 from workers.errors import DataError
 
 BATCH_ROWS = 2**16
@@ -39,7 +39,7 @@ def open_parquet(path: Path, limits: Mapping[str, int]) -> Batches:
             f"The file declares {metadata.num_rows} rows and row groups of {sum(groups)}: it is damaged.",
             code="file_corrupt",
         )
-    check_memory(metadata.num_rows * least_bytes(schema), limits)
+    check_expansion(metadata.num_rows * least_bytes(schema), path.stat().st_size, limits)
     return Batches(schema, metadata.num_rows, _batches(file))
 
 

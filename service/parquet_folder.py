@@ -10,7 +10,7 @@ from service.file_format import START_BYTES, FileFormat, file_format, refuse_mis
 from service.file_options import FileOptions
 from service.native_types import least_bytes
 from service.parquet_file import open_parquet
-from service.table import Batches, check_memory, check_size, shown
+from service.table import Batches, check_expansion, check_size, shown
 from workers.errors import DataError
 
 FOLDER = FileFormat("parquet", "a folder of Parquet files")
@@ -41,7 +41,7 @@ def open_parquet_folder(folder: Path, limits: Mapping[str, int]) -> Batches:
             _check_same(source.schema, schema, paths[0])
         rows += source.rows
     check_size(rows, len(schema), limits)
-    check_memory(rows * least_bytes(schema), limits)
+    check_expansion(rows * least_bytes(schema), sum(path.stat().st_size for path in paths), limits)
     return Batches(schema, rows, _batches(paths, schema, limits))
 
 

@@ -1,7 +1,8 @@
 """A file's values as Arrow columns, whatever format they come from, and what every format must keep to."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -9,20 +10,34 @@ import pyarrow as pa
 from workers.errors import DataError
 
 SHOWN_CHARACTERS = 40
+MOST_EXPANSION = 200
+"""Values may take so many times the bytes of their file, however many these are."""
+
+
+class Source(NamedTuple):
+    """The rows of a file, to be read from the beginning as often as asked; nothing of them is kept."""
+
+    names: list[str]
+    types: list[Any]  # pyarrow.DataType
+    has_types: bool
+    """The file itself says what is a number and what is text; a CSV file does not."""
+    decimal: str
+    first_row: int
+    row_number: Callable[[int], int]
+    """The number in the file of the row at a place among the data."""
+    chunks: Callable[[frozenset[int]], Generator[list[Any]]]
+    """The columns' next values, again and again. Of a CSV file those at the given places come as numbers, and
+    pyarrow.ArrowInvalid where they are none."""
+    rejected: Callable[[], int]
+    """How many rows the last reading left out, for having another number of values."""
 
 
 class Table(NamedTuple):
-    """The values of a file, and the number of the first row that holds some."""
+    """The first rows of a file, or all of them."""
 
-    names: list[str]
-    columns: list[Any]  # pyarrow.ChunkedArray; None once it is not needed any more
+    source: Source
+    columns: list[Any]  # pyarrow.Array
     rows: int
-    first_row: int
-    rejected_rows: int
-    has_types: bool
-    """The file itself says what is a number and what is text; a CSV file does not."""
-    row_number: Callable[[int], int]
-    """The number in the file of the row at a place among the data."""
 
 
 class Batches(NamedTuple):
@@ -66,32 +81,63 @@ def check_memory(n_bytes: int, limits: Mapping[str, int]) -> None:
         )
 
 
-def read_batches(source: Batches, limits: Mapping[str, int], most_rows: int | None = None) -> Table:
-    """The rows of all batches, or the first `most_rows`. Rows and bytes are counted, whatever the file declares."""
-    names = list(source.schema.names)
-    chunks: list[list[Any]] = [[] for _ in names]
-    rows = n_bytes = 0
-    for batch in source.batches:
-        _check_batch(batch)
-        rows, n_bytes = rows + batch.num_rows, n_bytes + batch.nbytes
+def check_expansion(n_bytes: int, file_bytes: int, limits: Mapping[str, int]) -> None:
+    """DataError where a file's values are far more than the file, and more than memory may hold: it may be a bomb."""
+    if n_bytes > MOST_EXPANSION * file_bytes:
         check_memory(n_bytes, limits)
-        if rows > source.rows:
-            break
-        for place, column in enumerate(batch.columns):
-            chunks[place].append(column)
-        if most_rows is not None and rows >= most_rows:
-            break
-    if rows > source.rows or (most_rows is None and rows < source.rows):
-        message = (
-            f"The file declares {source.rows} rows and holds {'more' if rows > source.rows else rows}: it is damaged."
-        )
-        raise DataError(message, code="file_corrupt")
-    if not rows:
-        raise DataError("The file has no rows.", code="dataset_empty")
-    columns = [pa.chunked_array(found, kind) for found, kind in zip(chunks, source.schema.types, strict=True)]
+
+
+def batches_source(open_again: Callable[[], Batches], limits: Mapping[str, int]) -> Source:
+    """The rows of a file with types. Rows and bytes are counted, whatever the file declares."""
+    opened = open_again()
+
+    def chunks(_numbers: frozenset[int]) -> Generator[list[Any]]:
+        return _checked(open_again(), limits)
+
+    schema = opened.schema
+    return Source(
+        list(schema.names), list(schema.types), has_types=True, decimal=".", first_row=1,
+        row_number=lambda place: place + 1, chunks=chunks, rejected=lambda: 0,
+    )  # fmt: skip
+
+
+def first_rows(source: Source, most_rows: int | None = None) -> Table:
+    """The rows, or the first `most_rows` of them."""
+    parts: list[list[Any]] = []
+    rows = 0
+    with contextlib.closing(source.chunks(frozenset())) as chunks:
+        for chunk in chunks:
+            parts.append(chunk)
+            rows += len(chunk[0])
+            if most_rows is not None and rows >= most_rows:
+                break
+    columns = [pa.concat_arrays(column) for column in zip(*parts, strict=True)]
     if most_rows is not None and rows > most_rows:
         columns, rows = [column.slice(0, most_rows) for column in columns], most_rows
-    return Table(names, columns, rows, 1, 0, has_types=True, row_number=lambda place: place + 1)
+    return Table(source, columns, rows)
+
+
+def source_of(table: Table) -> Source:
+    """The rows of a table that is read already."""
+    rejected = table.source.rejected()
+    return table.source._replace(chunks=lambda _numbers: (each for each in [table.columns]), rejected=lambda: rejected)
+
+
+def _checked(batches: Batches, limits: Mapping[str, int]) -> Generator[list[Any]]:
+    rows = 0
+    for batch in batches.batches:
+        _check_batch(batch)
+        check_memory(batch.nbytes, limits)
+        rows += batch.num_rows
+        if rows > batches.rows:
+            break
+        if batch.num_rows:
+            yield list(batch.columns)
+    if rows != batches.rows:
+        found = "more" if rows > batches.rows else rows
+        raise DataError(f"The file declares {batches.rows} rows and holds {found}: it is damaged.", code="file_corrupt")
+    if not rows:
+        raise DataError("The file has no rows.", code="dataset_empty")
 
 
 def shown(text: str) -> str:

@@ -1,20 +1,20 @@
-"""From a file to its typed columns: which reader opens it, and which of its rows can be used."""
+"""From a file to its rows: which reader opens it, and how its columns are to be read."""
 
 from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
+from typing import Any
 
 from service.arrow_file import open_arrow
-from service.column_types import BadValuesError, Reading, TypedColumn, typed_column
+from service.column_types import Reading, Survey
 from service.compressed import expanded_head
+from service.csv_file import csv_source, open_csv
 from service.file_format import START_BYTES, FileFormat, file_format
 from service.file_options import FileOptions
+from service.growing import growing_column
 from service.numpy_file import open_numpy
 from service.parquet_file import open_parquet
 from service.parquet_folder import folder_format, open_parquet_folder
-from service.table import Batches, Table
+from service.table import Batches, Source, Table, batches_source
 from workers.errors import DataError
 
 
@@ -38,9 +38,16 @@ def open_batches(path: Path, found: FileFormat, options: FileOptions, limits: Ma
     return open_arrow(path, limits) if found.name == "arrow" else open_numpy(path, options, limits)
 
 
-def reading_of(table: Table, decimal: str, options: FileOptions) -> Reading:
-    """How the columns of this table are to be read."""
-    return Reading(options, decimal, table.row_number, table.has_types)
+def open_source(path: Path, found: FileFormat, options: FileOptions, limits: Mapping[str, int]) -> Source:
+    """The rows of a file of any format; of CSV in gzip, `path` is what it expands to."""
+    if found.name == "csv":
+        return csv_source(open_csv(path, options), options.missing_markers, limits)
+    return batches_source(lambda: open_batches(path, found, options, limits), limits)
+
+
+def reading_of(source: Source, options: FileOptions) -> Reading:
+    """How the columns are to be read."""
+    return Reading(options, source.decimal, source.row_number, source.has_types)
 
 
 def check_declared(names: list[str], options: FileOptions) -> None:
@@ -54,34 +61,18 @@ def check_declared(names: list[str], options: FileOptions) -> None:
             )
 
 
-def typed_columns(table: Table, decimal: str, options: FileOptions) -> tuple[Table, list[TypedColumn]]:
-    """The columns; and the table as it is without the rows that could not be used, where these are to be skipped."""
-    check_declared(table.names, options)
-    if options.skips_bad_rows:
-        table = _without_bad_rows(table, decimal, options)
-    reading, typed = reading_of(table, decimal, options), []
-    for place, name in enumerate(table.names):
-        typed.append(typed_column(name, table.columns[place], reading))
-        table.columns[place] = None  # its text is not needed any more
-    return table, typed
+def surveys(source: Source, reading: Reading, *, keeps_places: bool = False) -> list[Survey]:
+    """One for each column, of nothing yet."""
+    pairs = zip(source.names, source.types, strict=True)
+    return [Survey(name, arrow_type, reading, keeps_places=keeps_places) for name, arrow_type in pairs]
 
 
-def _without_bad_rows(table: Table, decimal: str, options: FileOptions) -> Table:
-    """What is left when no column finds fault with a row any more: one may hide another's fault, so it takes turns."""
-    reading = reading_of(table, decimal, options)
-    is_good = np.ones(table.rows, bool)
-    for name, values in zip(table.names, table.columns, strict=True):
-        try:
-            typed_column(name, values, reading)
-        except BadValuesError as error:
-            is_good[error.places] = False
-    rows = int(np.count_nonzero(is_good))
-    if not rows:
-        message = f"None of the {table.rows} rows can be used: each has a value that does not fit its column."
-        raise DataError(message, code="dataset_empty")
-    if rows == table.rows:
-        return table
-    kept = pa.array(is_good)
-    columns = [column.filter(kept) for column in table.columns]
-    left = table._replace(columns=columns, rows=rows, rejected_rows=table.rejected_rows + table.rows - rows)
-    return _without_bad_rows(left, decimal, options)
+def described_column(place: int, table: Table, options: FileOptions) -> dict[str, Any]:
+    """The metadata of one column of a table; BadValuesError where it does not fit."""
+    reading = reading_of(table.source, options)
+    name, values = table.source.names[place], table.columns[place]
+    survey = Survey(name, table.source.types[place], reading)
+    survey.add(values, 0)
+    column = growing_column(name, place, reading, None, survey.kind())
+    column.add(values)
+    return column.finish()

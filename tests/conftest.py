@@ -60,3 +60,22 @@ def short_directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def short_path() -> Iterator[Path]:
+    """A directory like `short_directory`, for the tests of a file."""
+    directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many rows of bad input passed, and which did not."""
+    passed, failed = set(), set()
+    for outcome, rows in (("passed", passed), ("failed", failed), ("error", failed)):
+        for report in terminalreporter.stats.get(outcome, []):
+            rows |= {value for name, value in getattr(report, "user_properties", ()) if name == "bad_input_row"}
+    if rows := passed | failed:
+        missing = f"; not passed: {', '.join(sorted(failed))}" if failed else ""
+        terminalreporter.write_line(f"bad input: {len(passed - failed)} of {len(rows)} rows passed{missing}")

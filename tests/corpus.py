@@ -194,13 +194,6 @@ NUMBERS = table(a=[1.0, 2.0], b=[3.0, 4.0])
 
 BAD = [
     Bad(
-        "B23",
-        "text that takes too much memory",
-        lambda: b"a,b\n" + b"1,2\n" * 9_000_000,
-        "file_too_large",
-        ("108,00", "100,000,000"),
-    ),
-    Bad(
         "B21",
         "a Parquet file without rows",
         lambda: parquet(table(a=pa.array([], pa.int64()))),

@@ -1,0 +1,122 @@
+"""Files of several chunks: what only the rest of a file shows, and memory that does not grow with it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from service.column_types import numbers_of
+from service.csv_file import csv_source, open_csv
+from service.file_options import parse_options
+from service.ingest import ingest_file
+from service.statistics import Statistics
+from service.table_columns import reading_of
+from tests import corpus
+from workers.dataset import Column, read_columns
+from workers.errors import DataError
+
+MANY = 1_500_000
+"""So many rows of three bytes or more are more than a chunk of 4 MiB."""
+
+
+def grown(tmp_path: Path, content: bytes, **options: Any) -> tuple[dict[str, Any], dict[str, Column]]:
+    (tmp_path / "upload").write_bytes(content)
+    found = ingest_file(tmp_path / "upload", options, tmp_path / "dataset", {"columns": 10})
+    return found, read_columns(tmp_path / "dataset", [column["name"] for column in found["columns"]])
+
+
+def test_a_column_of_numbers_may_turn_out_to_be_text(tmp_path: Path) -> None:
+    found, columns = grown(tmp_path, b"a\n" + b"17\n" * MANY + b"x\n" * MANY)
+    assert (found["columns"][0]["type"], found["columns"][0]["categories"]) == ("category", ["17", "x"])
+    assert np.bincount(columns["a"].values).tolist() == [MANY, MANY]
+
+
+def test_text_at_the_beginning_of_a_column_of_numbers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="among its numbers in row 3 \\('x'\\)"):
+        grown(tmp_path, b"a\n17\nx\n" + b"17\n" * MANY)
+
+
+def test_what_is_missing_may_be_missing_from_some_row_on(tmp_path: Path) -> None:
+    found, columns = grown(tmp_path, b"a,b\n" + b"17,x\n" * MANY + b",\n", missing_markers=["", "?"])
+    assert [(column["type"], column["nulls"]) for column in found["columns"]] == [("number", 1), ("category", 1)]
+    for column in columns.values():
+        assert column.missing is not None
+        assert (len(column.missing), np.flatnonzero(column.missing).tolist()) == (MANY + 1, [MANY])
+    assert columns["b"].values[-2:].tolist() == [0, -1]
+
+
+def test_a_marker_that_is_a_number_is_known_with_blanks_around_it(tmp_path: Path) -> None:
+    found, _ = grown(tmp_path, b"a,b\n -9 ,1\n-9,2\n3,3\n", missing_markers=["-9"])
+    assert (found["columns"][0]["nulls"], found["columns"][0]["min"]) == (2, 3.0)
+
+
+def test_rows_are_skipped_in_every_chunk(tmp_path: Path) -> None:
+    part = b"17,1\n" * (MANY // 2)
+    found, columns = grown(tmp_path, b"a,b\n" + part + b"x,1\n" + part + b"2\n17,inf\n", on_bad_rows="skip")
+    assert (found["rows"], found["rejected_rows"]) == (MANY // 2 * 2, 3)
+    assert set(columns["a"].values.tolist()) == {17.0}
+
+
+def test_texts_beyond_those_that_are_remembered_are_kept(tmp_path: Path) -> None:
+    texts = [f"text {number:07d}" for number in range(400_000, 0, -1)]
+    found, columns = grown(tmp_path, b"key\n" + "\n".join(texts).encode())
+    assert found["columns"][0]["type"] == "text"
+    categories = columns["key"].categories
+    assert categories is not None
+    assert [categories[code] for code in columns["key"].values] == texts
+    (tmp_path / "again").mkdir()
+    with pytest.raises(DataError, match="more than 100000 different values"):
+        grown(tmp_path / "again", b"key\n" + "\n".join(texts).encode(), types={"key": "category"})
+
+
+def test_dates_are_in_order_however_many_there_are(tmp_path: Path) -> None:
+    times = np.arange(150_000).astype("datetime64[s]")[::-1]
+    _, columns = grown(tmp_path, corpus.parquet(corpus.table(t=times)))
+    assert columns["t"].values.tolist() == list(range(149_999, -1, -1))
+    assert columns["t"].categories is not None
+    assert list(columns["t"].categories[:2]) == ["1970-01-01 00:00:00.000", "1970-01-01 00:00:01.000"]
+
+
+def test_statistics_of_parts_are_those_of_the_whole() -> None:
+    values = np.random.default_rng(3).normal(1e6, 1.0, 10_000)
+    parts = Statistics()
+    for part in np.array_split(values, 7):
+        parts.add(part)
+    figures = parts.figures()
+    assert (figures["min"], figures["max"], figures["distinct_values"]) == (values.min(), values.max(), None)
+    assert figures["mean"] == pytest.approx(values.mean(), rel=1e-14)
+    assert figures["std"] == pytest.approx(values.std(), rel=1e-10)
+
+
+def test_numbers_whose_sum_overflows_have_no_mean() -> None:
+    huge = Statistics()
+    for _ in range(2):
+        huge.add(np.array([1e308, 1e308, -1e308]))
+    assert huge.is_finite
+    assert [huge.figures()[name] for name in ("min", "mean", "std")] == [-1e308, None, None]
+
+
+SPELLINGS = [
+    "1", " 1", "1 ", "\t1", "+1", "-0", "1e5", "1E-5", ".5", "5.", "0x10", "1_000", "\u00a01", "\u0661", "1d", "1f",
+    "inf", "-Infinity", "NaN", "nan(1)", '"1"', '" 1"', ' "1"', '""', " ", "?", " ?", '"?"', "1,5", '"1,5"', "1e999",
+    "4.9e-324", "0.1000000000000000055511151231257827", "123456789012345678901234567890", "1.2.3", "--1", "true",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_numbers_that_the_reader_makes_are_those_of_the_rule(tmp_path: Path, spelling: str, decimal: str) -> None:
+    """Where the reader takes a text for a number or for missing, so does the rule; else the rule decides alone."""
+    (tmp_path / "upload").write_text(f"a;b\n{spelling};x\n")
+    options = parse_options({"delimiter": ";", "decimal": decimal, "missing_markers": ["", "?"]})
+    source = csv_source(open_csv(tmp_path / "upload", options), options.missing_markers, {})
+    try:
+        fast = next(source.chunks(frozenset({0})))[0]
+    except pa.ArrowInvalid:
+        return
+    values = next(source.chunks(frozenset()))[0]
+    right = numbers_of(values, reading_of(source, options))
+    assert np.array_equal(fast.to_numpy(zero_copy_only=False), right.to_numpy(zero_copy_only=False), equal_nan=True)
+    assert fast.null_count == right.null_count
