@@ -86,7 +86,7 @@ SMALL_CLASSIFICATION_ROWS = 1000
 SMALL_REGRESSION_ROWS = 500
 """Below these many rows of the dataset."""
 PENALTY = 0.6
-"""Of a small classification: l2 is this many times the features for each row. More rows need less, more features more."""
+"""Of a small classification: l2 is this many times its features for each row of the dataset."""
 WITH_OUTPUTS_FROM_ZERO = {"small classification", "small classification in part", "classification"}
 """Where the last layer of the preset's network starts at zero, so that no part of the answer is drawn."""
 EPOCHS_OF_OTHERS = 200
