@@ -26,6 +26,17 @@ ADAM, LBFGS = {"name": "adam"}, {"name": "lbfgs"}
 AUTO: dict[str, Values] = {
     "small classification": {
         "preprocessing": {"standardize": True},
+        "network": {"hidden_layers": [16], "activation": "tanh"},
+        "training": {
+            "epochs": 100,
+            "optimizer": LBFGS,
+            "l2": "by features and rows",
+            "batch_size": None,
+            "early_stopping": None,
+        },
+    },
+    "small classification in part": {
+        "preprocessing": {"standardize": True},
         "network": {"hidden_layers": [32], "activation": "tanh"},
         "training": {
             "epochs": 300,
@@ -46,9 +57,9 @@ AUTO: dict[str, Values] = {
     },
     "small regression": {
         "preprocessing": {"standardize": True},
-        "network": {"hidden_layers": [768], "activation": "sigmoid"},
+        "network": {"hidden_layers": [1024], "activation": "sigmoid", "initialization": ["he", "zeros"]},
         "training": {
-            "epochs": 11,
+            "epochs": 10,
             "optimizer": LBFGS,
             "batch_size": None,
             "early_stopping": None,
@@ -65,7 +76,8 @@ AUTO: dict[str, Values] = {
         },
     },
 }
-"""By what there is to learn. Few rows want what fits them nearly as smoothly as a linear model does.
+"""By what there is to learn. Few rows want what fits them nearly as smoothly as a linear model does: classes by a
+penalty, regressions, whose targets have any scale, by few steps. "In part" is where a request chooses some itself.
 
 The targets of a regression have any scale: lbfgs finds its own steps, where adam would need more of them.
 """
@@ -73,7 +85,9 @@ The targets of a regression have any scale: lbfgs finds its own steps, where ada
 SMALL_CLASSIFICATION_ROWS = 1000
 SMALL_REGRESSION_ROWS = 500
 """Below these many rows of the dataset."""
-WITH_OUTPUTS_FROM_ZERO = {"small classification", "classification", "small regression"}
+PENALTY = 0.6
+"""Of a small classification: l2 is this many times its features for each row of the dataset."""
+WITH_OUTPUTS_FROM_ZERO = {"small classification", "small classification in part", "classification"}
 """Where the last layer of the preset's network starts at zero, so that no part of the answer is drawn."""
 EPOCHS_OF_OTHERS = 200
 """With an optimizer that `auto` would not have chosen."""
@@ -85,7 +99,7 @@ TEXTBOOK_LEARNING_RATE = 1.0
 """And what it is for the source's own method."""
 
 
-def apply_preset(chosen: dict[str, Any], task: str, rows: int) -> dict[str, Any]:
+def apply_preset(chosen: dict[str, Any], task: str, rows: int, features: int) -> dict[str, Any]:
     """`chosen`, a spec as a dictionary, with a value for each `auto` of how to train; `rows` are the dataset's."""
     textbook, situation = chosen["preset"] == "textbook", _situation(chosen, task, rows)
     own_network = chosen["network"]["hidden_layers"] == "auto"
@@ -94,6 +108,10 @@ def apply_preset(chosen: dict[str, Any], task: str, rows: int) -> dict[str, Any]
             if chosen[group][name] == "auto":
                 chosen[group][name] = value
     network, training = chosen["network"], chosen["training"]
+    if training["l2"] == "by features and rows":
+        training["l2"] = float(f"{PENALTY * features / rows:.2g}")
+    elif training["l2"] == "auto":
+        training["l2"] = 0.0
     if training["learning_rate"] == "auto":
         name = training["optimizer"]["name"]
         source = textbook and name == "gradient_descent"
@@ -119,13 +137,18 @@ def batch_rows(rows: int) -> int:
 def _situation(chosen: Mapping[str, Any], task: str, rows: int) -> str:
     """Which of `AUTO` a request is."""
     if task == "classification":
-        return "small classification" if rows < SMALL_CLASSIFICATION_ROWS else "classification"
+        if rows >= SMALL_CLASSIFICATION_ROWS:
+            return "classification"
+        return "small classification" if _leaves_all_open(chosen) else "small classification in part"
+    return "small regression" if rows < SMALL_REGRESSION_ROWS and _leaves_all_open(chosen) else "regression"
+
+
+def _leaves_all_open(chosen: Mapping[str, Any]) -> bool:
+    """Whether network and training are the preset's: what small data gets suits no other. Relu never leaves zero."""
     network, training = chosen["network"], chosen["training"]
     parts = (network["hidden_layers"], network["activation"], training["optimizer"], training["epochs"])
-    whole = all(part == "auto" for part in parts) and not _rules_out_lbfgs(
-        chosen
-    )  # its few steps suit no other network
-    return "small regression" if whole and rows < SMALL_REGRESSION_ROWS else "regression"
+    is_open = all(part == "auto" for part in parts) and network["output_activation"] != "relu"
+    return is_open and not _rules_out_lbfgs(chosen)
 
 
 def _rules_out_lbfgs(chosen: Mapping[str, Any]) -> bool:

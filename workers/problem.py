@@ -70,7 +70,8 @@ class Problem(NamedTuple):
     def penalty(self) -> Penalty:
         """What a step adds to the gradient of the data."""
         training = self.spec.training
-        return Penalty(training.l1, training.l2, training.clip_gradient_norm)
+        l2 = 0.0 if training.l2 == "auto" else training.l2
+        return Penalty(training.l1, l2, training.clip_gradient_norm)
 
     @property
     def early_stopping(self) -> EarlyStopping | None:

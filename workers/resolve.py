@@ -50,7 +50,7 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits, validation: Da
     _check_columns_exist(spec, columns)
     task, note = _task(spec, columns)
     features, warnings = _features(spec, dataset.columns)
-    chosen = apply_preset(spec.model_dump(), task, dataset.rows)
+    chosen = apply_preset(spec.model_dump(), task, dataset.rows, len(features))
     chosen |= {"dataset": dataset.id, "task": task, "features": features}
     chosen["name"] = spec.name or dataset.name
     chosen["validation_dataset"] = None if validation is None else validation.id

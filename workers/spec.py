@@ -148,7 +148,7 @@ class TrainingOptions(Options):
     loss: Literal["auto", "squared_error", "cross_entropy"] = "auto"
     batch_size: Annotated[int, Field(ge=1)] | Auto | None = "auto"
     l1: NonNegative = 0.0
-    l2: NonNegative = 0.0
+    l2: NonNegative | Auto = "auto"
     clip_gradient_norm: Positive | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     dtype: Literal["float32", "float64"] = "float32"

@@ -193,7 +193,7 @@ def test_the_preset_goes_by_the_task_and_the_rows(target: str, rows: int, situat
     chosen = spec.model_dump()
     for group, options in AUTO[situation].items():
         for name, value in options.items():
-            expected = 32 if value == "by rows" else value
+            expected = {"by rows": 32, "by features and rows": 0.0018}.get(str(value), value)
             if name == "optimizer":
                 assert chosen[group][name]["name"] == expected["name"]
             elif name == "early_stopping" and expected is not None:
@@ -255,3 +255,28 @@ def test_the_few_steps_of_a_small_regression_are_for_its_own_network(request_: d
 def test_every_optimizer_gets_values_that_go_with_it(optimizer: str, target: str, rows: int) -> None:
     training = resolved(rows, target=target, training={"optimizer": optimizer}).spec.training
     assert (training.batch_size is None) or optimizer == "adam"
+
+
+@pytest.mark.parametrize(
+    ("request_", "l2"),
+    [
+        ({}, 0.018),
+        ({"ignore": ["sex"]}, 0.012),
+        ({"training": {"l2": 0.0}}, 0.0),
+        ({"training": {"l2": 0.5}}, 0.5),
+        ({"training": {"epochs": 50}}, 0.0),
+        ({"training": {"batch_size": 8}}, 0.0),
+        ({"network": {"hidden_layers": [3]}}, 0.0),
+        ({"network": {"output_activation": "relu"}}, 0.0),
+        ({"target": "rings"}, 0.0),
+        ({"preset": "textbook"}, 0.0),
+    ],
+)
+def test_only_a_small_classification_that_leaves_all_open_is_penalised(request_: dict[str, Any], l2: float) -> None:
+    assert resolved(**request_).spec.training.l2 == l2
+
+
+@pytest.mark.parametrize("target", ["digit", "rings"])
+def test_a_resolved_spec_sent_again_gives_the_same(target: str) -> None:
+    spec = resolved(target=target).spec
+    assert resolve(spec, DATASET, LIMITS).spec == spec
