@@ -209,9 +209,13 @@ def show_model(console: Console, model: Answer) -> None:
         ("created", lambda version: moment(version["created_at"])),
         ("job", lambda version: version["job_id"]),
         ("result", lambda version: ", ".join(f"{name} {value}" for name, value in figures(version["result"] or {}))),
+        ("verdict", lambda version: (version["verdict"] or {}).get("verdict", "")),
     ]
     show_pairs(console, f"Model {model['name']}", [("champion", f"version {model['champion']}")])
     show_list(console, {"data": model["versions"], "has_more": False}, dict(rows), "")
+    judged = [version for version in model["versions"] if version["verdict"]]
+    if judged:
+        show_pairs(console, "Verdicts", [(f"version {each['version']}", each["verdict"]["reason"]) for each in judged])
 
 
 def figures(found: Mapping[str, Any]) -> list[Row]:

@@ -220,6 +220,9 @@ class JobDocument(Owned):
     result: ResultDocument | None
     mlflow: dict[str, Any]
     error: dict[str, Any] | None
+    verdict: dict[str, Any] | None = Field(
+        None, description="Of a schedule's job: whether its model became the champion"
+    )
 
 
 class DryRunDocument(BaseModel):

@@ -61,6 +61,7 @@ def job_view(job: Job, tracking: Tracking, history: Sequence[View], now: datetim
         "result": job.result,
         "mlflow": mlflow_view(tracking),
         "error": job.error,
+        "verdict": job.verdict,
         **_kept_by_all(job),
     }
 
@@ -127,6 +128,7 @@ def _version_view(version: Model, job: Job) -> View:
         "job_id": version.job_id,
         "dataset_id": job.dataset_id,
         "result": job.result,
+        "verdict": version.verdict,
     }
 
 
