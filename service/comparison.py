@@ -1,14 +1,14 @@
 """The statistics behind the check and the gate, with SciPy: in a child, never in a process that trains or decides."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import bootstrap, chi2
 
-from service.column_statistics import Statistics, counts_as, distinct_rows, nulls, read_whole
+from service.column_statistics import Statistics, counts_as, distinct_rows, nulls
+from workers.dataset import Column
 
 Array = npt.NDArray[Any]
 CHANCE = 1e-4
@@ -19,16 +19,16 @@ RESAMPLES = 9999
 
 
 class Difference(NamedTuple):
-    """A mean difference in cost, and the bounds between which it lies with some confidence. Positive is worse."""
+    """A mean difference in cost, the bounds between which it lies with some confidence, and its standard error."""
 
     mean: float
     lower: float
     upper: float
+    standard_error: float
 
 
-def compare_data(reference: Statistics, directory: Path, used: Sequence[str]) -> dict[str, Any]:
-    """How the dataset in `directory` differs from the one of `reference`, in the columns that a model uses."""
-    columns = read_whole(directory)
+def compare_data(reference: Statistics, columns: Sequence[Column], used: Sequence[str]) -> dict[str, Any]:
+    """How a dataset differs from the one of `reference`, above all in the columns that a model uses."""
     rows = len(columns[0].values) if columns else 0
     described = {column["name"]: column for column in reference["columns"]}
     here = {column.name: column for column in columns}
@@ -76,26 +76,26 @@ def shift(reference: Array, counts: Array, n_columns: int = 1) -> dict[str, Any]
     return {"psi": max(0.0, psi - (bins - 1) * per_row), "by_chance": chance * n_columns >= CHANCE}
 
 
-def differences(
-    costs: Array, others: Array, confidences: Sequence[float], seed: int, resamples: int = RESAMPLES
-) -> list[Difference]:
-    """How much more the same rows cost than `others`, by paired bootstrap, with bounds for each confidence.
+def difference(costs: Array, others: Array, confidence: float, seed: int, resamples: int = RESAMPLES) -> Difference:
+    """How much more the same rows cost than `others`, by paired bootstrap: positive is worse.
 
     Beyond 2 000 rows, bundles of consecutive rows are drawn instead of rows, so that the time is bounded.
     """
     each = bundled(costs - others)
     mean = float(each.mean())
     if len(each) < 2 or (each == each[0]).all():  # noqa: PLR2004 - nothing to draw from
-        return [Difference(mean, mean, mean)] * len(confidences)
-    random = np.random.default_rng(seed)
-    drawn = bootstrap((each,), np.mean, n_resamples=resamples, method="percentile", batch=500, rng=random)
-    found = []
-    for confidence in confidences:
-        bounds = bootstrap(
-            (each,), np.mean, n_resamples=0, bootstrap_result=drawn, confidence_level=confidence, method="percentile"
-        ).confidence_interval
-        found.append(Difference(mean, float(bounds.low), float(bounds.high)))
-    return found
+        return Difference(mean, mean, mean, 0.0)
+    drawn = bootstrap(
+        (each,),
+        np.mean,
+        n_resamples=resamples,
+        batch=500,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    bounds = drawn.confidence_interval
+    return Difference(mean, float(bounds.low), float(bounds.high), float(drawn.standard_error))
 
 
 def bundled(values: Array) -> Array:

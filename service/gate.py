@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 Outcome = Literal["promoted", "kept", "incomparable", "waiting"]
 
-ANCHOR_CONFIDENCE = 0.999
+LARGEST_CONFIDENCE = 0.9998
+"""What the resamples of the bootstrap can still tell."""
+CLEARLY = 4.0
+"""Standard errors by which a model is clearly worse or better than the anchor: luck makes no anchor."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,15 @@ def confidence_after(confidence: float, kept: int) -> float:
     """The confidence to ask for where the champion was kept `kept` times in a row.
 
     Each night looks at much the same test rows. A champion that was lucky on them would be called better again and
-    again; so the chance of an error is multiplied from night to night, up to the confidence that the anchor is held to.
+    again; so the chance of an error is multiplied from night to night.
     """
-    return max(confidence, min(1 - (1 - confidence) ** (kept + 1), ANCHOR_CONFIDENCE))
+    return max(confidence, min(1 - (1 - confidence) ** (kept + 1), LARGEST_CONFIDENCE))
 
 
 def kept_in_a_row(verdicts: Sequence[Mapping[str, Any] | None]) -> int:
     """How many of the newest verdicts, newest first, kept the champion because the new model was worse."""
     for count, verdict in enumerate(verdicts):
-        if verdict is None or verdict["code"] != "worse":
+        if verdict is None or verdict["code"] not in {"worse", "behind"}:
             return count
     return len(verdicts)
 
@@ -69,7 +72,8 @@ def decide(promotion: Promotion, evidence: Mapping[str, Any], version: int, cham
     """The verdict on `version` against the champion, by what `service.scoring` measured.
 
     Evidence: {"incomparable": reason} or {"rows", "challenger", "champion", "linear": scores, "versus_champion",
-    "versus_anchor", "versus_constant": [mean, lower, upper] of the difference in cost, "versus_linear": mean}.
+    "versus_anchor", "versus_constant": [mean, lower, upper, standard error] of the difference in cost, "versus_linear": its
+    mean, "confidence"}.
     """
     if evidence.get("incomparable"):
         reason = f"It can't be compared with version {champion}: {evidence['incomparable']}."
@@ -80,7 +84,8 @@ def decide(promotion: Promotion, evidence: Mapping[str, Any], version: int, cham
     if stopped is not None:
         code, reason = stopped
         return Verdict("kept", code, reason, champion, anchor, scores)
-    better = evidence.get("versus_anchor") is None or evidence["versus_anchor"][2] < 0
+    mean, _, _, error = evidence["versus_anchor"]
+    better = mean + CLEARLY * error < 0
     next_anchor = version if better else anchor
     reason = f"{_against(promotion, evidence, champion)}: not worse by more than {promotion.unless_worse_by:g}."
     if promotion.mode == "manual":
@@ -111,11 +116,10 @@ def _first_rule_broken(
 def _is_behind(promotion: Promotion, evidence: Mapping[str, Any]) -> bool:
     """A chain of models, each a little worse than the one before, stops where it is clearly worse than its anchor.
 
-    The anchor is the last model that was clearly better than the anchor before it: at confidence 0.999, so that luck
-    makes none.
+    The anchor is the last model that was clearly better than the anchor before it.
     """
-    anchor = evidence.get("versus_anchor")
-    return anchor is not None and anchor[1] > promotion.unless_worse_by
+    mean, _, _, error = evidence["versus_anchor"]
+    return bool(mean - CLEARLY * error > promotion.unless_worse_by)
 
 
 def _below_floors(promotion: Promotion, scores: Mapping[str, float | None]) -> Iterator[str]:
@@ -131,7 +135,7 @@ def _below_floors(promotion: Promotion, scores: Mapping[str, float | None]) -> I
 def _against(promotion: Promotion, evidence: Mapping[str, Any], champion: int) -> str:
     name = promotion.metric
     mine, theirs = evidence["challenger"].get(name), evidence["champion"].get(name)
-    mean, lower, upper = evidence["versus_champion"]
+    mean, lower, upper, _ = evidence["versus_champion"]
     figures = (
         f"{name} {_shown(mine)}, version {champion} has {_shown(theirs)} on the same {evidence['rows']:,} test rows"
     )

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from service.column_statistics import statistics_of
+from service.column_statistics import read_whole, statistics_of
 from service.comparable import difference_that_matters, losses_differ
-from service.comparison import compare_data, differences
-from service.gate import ANCHOR_CONFIDENCE
+from service.comparison import compare_data, difference
 from service.linear import linear_outputs
 from workers.errors import DataError, GradsumError
 from workers.files import write_atomically
@@ -56,7 +55,7 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
     if not (candidate.dataset_directory / "columns.json").exists():
         raise DataError("the data that the champion learned from was deleted", code="incomparable")
     made = {
-        "statistics": statistics_of(candidate.dataset_directory),
+        "statistics": statistics_of(read_whole(candidate.dataset_directory)),
         "tested_from": _tested_from(candidate.dataset_directory, candidate.request),
     }
     write_atomically(path, json.dumps(made, ensure_ascii=False, allow_nan=False).encode())
@@ -66,7 +65,7 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
 def measure_data(champion: Candidate, dataset_directory: Path) -> dict[str, Any]:
     """How new data differs from the champion's, for `service.data_check`."""
     used = [*champion.request.targets, *champion.request.features]
-    return compare_data(reference_of(champion)["statistics"], dataset_directory, used)
+    return compare_data(reference_of(champion)["statistics"], read_whole(dataset_directory), used)
 
 
 def score(
@@ -93,22 +92,19 @@ def score(
         anchored = None if anchor is None else _anchor_outputs(challenger, anchor, metric, test)
     except GradsumError as error:
         return {"incomparable": error.message.rstrip(".")}
-    how = _How(challenger.spec, metric, test, seed)
+    how = _How(challenger.spec, metric, test, confidence, seed)
     mine = outputs(model, test)
     own = how.costs(mine)
     champion_costs = how.costs(theirs)
-    versus_champion, strict = how.differences(own, champion_costs, (confidence, ANCHOR_CONFIDENCE))
     constant = how.costs(constant_outputs(training, len(own), metric))
     found = {
         "rows": len(own),
         "confidence": confidence,
         "challenger": how.scores(mine),
         "champion": how.scores(theirs),
-        "versus_champion": versus_champion,
-        "versus_anchor": strict
-        if anchored is None
-        else how.differences(own, how.costs(anchored), (ANCHOR_CONFIDENCE,))[0],
-        "versus_constant": how.differences(own, constant, (confidence,))[0],
+        "versus_champion": how.difference(own, champion_costs),
+        "versus_anchor": how.difference(own, champion_costs if anchored is None else how.costs(anchored)),
+        "versus_constant": how.difference(own, constant),
     }
     return found | (_versus_linear(matrix_directory, training, how, own) if linear else {})
 
@@ -116,9 +112,10 @@ def score(
 class _How:
     """How rows are scored: by one metric and one loss, on the same rows, with the same draws."""
 
-    def __init__(self, spec: Mapping[str, Any], metric: str, test: Rows, seed: int) -> None:
+    def __init__(self, spec: Mapping[str, Any], metric: str, test: Rows, confidence: float, seed: int) -> None:
         self._loss, self._output = spec["training"]["loss"], spec["network"]["output_activation"]
-        self.metric, self._test, self._seed = metric, test, seed
+        self.metric, self._test = metric, test
+        self._confidence, self._seed = confidence, seed
 
     def costs(self, answers: Array) -> Array:
         return costs(answers, self._test, self.metric, self._loss, self._output)
@@ -126,8 +123,8 @@ class _How:
     def scores(self, answers: Array) -> dict[str, float | None]:
         return scores(answers, self._test, self._loss, self._output)
 
-    def differences(self, own: Array, others: Array, confidences: tuple[float, ...]) -> list[list[float]]:
-        return [list(found) for found in differences(own, others, confidences, self._seed)]
+    def difference(self, own: Array, others: Array) -> list[float]:
+        return list(difference(own, others, self._confidence, self._seed))
 
 
 def _versus_linear(matrix_directory: Path, training: Rows, how: _How, own: Array) -> dict[str, Any]:

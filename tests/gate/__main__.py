@@ -1,0 +1,54 @@
+"""`python -m tests.gate`: what the check and the gate before the champion are worth, in figures; some minutes."""
+
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.gate.clean import findings, fresh_rows, growing_rows
+from tests.gate.nights import ingested
+from tests.gate.planted import EXAMPLE_TABLES, data_of, outcomes
+from tests.gate.simulation import nights, world
+
+NIGHTS = 300
+YEARS = 20
+ROWS = 300
+
+
+def main() -> int:
+    """Print planted faults, clean nights, years of equal models, and worse models by how much worse they are."""
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory() as temporary:
+        for example in EXAMPLE_TABLES.values():
+            directory = Path(temporary) / example.name
+            for fault, outcome in outcomes(example, directory):
+                console.print(f"{example.name}: {fault}: {outcome.by}: {outcome.reason}")
+            dataset = ingested(directory / "all", data_of(example).to_csv(index=False))
+            for kind in (fresh_rows, growing_rows):
+                held = sum(bool(found) for found in findings(dataset, kind(example.rows, NIGHTS, 1)))
+                console.print(f"{example.name}: of {NIGHTS} clean nights with {kind.__name__}, {held} are held")
+    for year in range(YEARS):
+        seen = list(nights(year, ROWS, [0.0] * 365, resamples=9999))
+        codes = Counter(night.verdict.code for night in seen)
+        console.print(f"equal models, year {year}: oldest champion {max(night.age for night in seen)} nights, {codes}")
+    for errors in (2, 3, 4, 5, 6, 8):
+        console.print(f"worse by {errors} standard errors: {stopped(errors, YEARS):.1%} stopped")
+    return 0
+
+
+def stopped(errors: float, years: int) -> float:
+    """The share that is stopped of models that are worse by so many standard errors of the comparison."""
+    total = stops = 0
+    for year in range(years):
+        worse = errors * world(year, ROWS).standard_error()
+        planted = [worse if night % 3 == 2 else 0.0 for night in range(90)]  # noqa: PLR2004 - every third night
+        for night in nights(year, ROWS, planted):
+            total += night.worse > 0
+            stops += night.worse > 0 and night.verdict.verdict != "promoted"
+    return stops / total
+
+
+if __name__ == "__main__":
+    sys.exit(main())
