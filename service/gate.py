@@ -73,7 +73,7 @@ def decide(promotion: Promotion, evidence: Mapping[str, Any], version: int, cham
 
     Evidence: {"incomparable": reason} or {"rows", "challenger", "champion", "linear": scores, "versus_champion",
     "versus_anchor", "versus_constant": [mean, lower, upper, standard error] of the difference in cost, "versus_linear": its
-    mean, "confidence"}.
+    mean, "confidence", "champion_had_skill"}.
     """
     if evidence.get("incomparable"):
         reason = f"It can't be compared with version {champion}: {evidence['incomparable']}."
@@ -99,10 +99,10 @@ def _first_rule_broken(
     floor = next(_below_floors(promotion, evidence["challenger"]), None)
     if floor is not None:
         return "floor", floor
-    if evidence["versus_constant"][2] >= 0:
+    if evidence["champion_had_skill"] and evidence["versus_constant"][2] >= 0:
         return (
             "no_skill",
-            "It answers no better than one that knows no column: the labels or the columns may be broken.",
+            "It is no better than one answer for all rows, and the champion was: labels or columns may be broken.",
         )
     if promotion.must_beat_linear and evidence["versus_linear"] >= 0:
         return "linear", f"It does not beat a linear model: {_figures(evidence['challenger'], evidence['linear'])}."

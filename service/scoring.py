@@ -20,6 +20,7 @@ from workers.model import Model, load
 from workers.scoring import Rows, constant_outputs, costs, outputs, read_rows, scores
 
 Array = npt.NDArray[Any]
+SKILL_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def reference_path(model_directory: Path) -> Path:
 
 
 def reference_of(candidate: Candidate) -> dict[str, Any]:
-    """{"statistics", "tested_from"} of the data that a model learned from; made once, then read.
+    """{"statistics", "tested_from", "has_skill"} of a model and the data it learned from; made once, then read.
 
     DataError `incomparable` where it was never made and the data is gone.
     """
@@ -57,6 +58,7 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
     made = {
         "statistics": statistics_of(read_whole(candidate.dataset_directory)),
         "tested_from": _tested_from(candidate.dataset_directory, candidate.request),
+        "has_skill": _has_skill(candidate),
     }
     write_atomically(path, json.dumps(made, ensure_ascii=False, allow_nan=False).encode())
     return made
@@ -105,6 +107,7 @@ def score(
         "versus_champion": how.difference(own, champion_costs),
         "versus_anchor": how.difference(own, champion_costs if anchored is None else how.costs(anchored)),
         "versus_constant": how.difference(own, constant),
+        "champion_had_skill": reference_of(champion)["has_skill"],
     }
     return found | (_versus_linear(matrix_directory, training, how, own) if linear else {})
 
@@ -166,6 +169,20 @@ def _is_no_older(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool | N
     if type(mine["tested_from"]) is not type(theirs["tested_from"]):
         return False
     return bool(mine["tested_from"] >= theirs["tested_from"])
+
+
+def _has_skill(candidate: Candidate) -> bool:
+    """Whether the model was surely better, on its own test rows, than one that answers each row alike."""
+    if not candidate.request.split["test"]:
+        return False
+    model = load(candidate.model_directory)
+    training, test = read_rows(
+        candidate.dataset_directory, candidate.request, model.classes, candidate.spec["class_weight"]
+    )
+    how = _How(candidate.spec, "test_loss", test, SKILL_CONFIDENCE, 0)
+    constant = constant_outputs(training, len(test.weights), "test_loss")
+    _, _, upper, _ = how.difference(how.costs(outputs(model, test)), how.costs(constant))
+    return upper < 0
 
 
 def _tested_from(directory: Path, request: MatrixRequest) -> float | str | None:

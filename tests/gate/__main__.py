@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.gate.clean import findings, fresh_rows, growing_rows
 from tests.gate.nights import ingested
 from tests.gate.planted import EXAMPLE_TABLES, data_of, outcomes
-from tests.gate.simulation import nights, world
+from tests.gate.simulation import nights, stopped
 
 NIGHTS = 300
 YEARS = 20
@@ -34,20 +34,8 @@ def main() -> int:
         codes = Counter(night.verdict.code for night in seen)
         console.print(f"equal models, year {year}: oldest champion {max(night.age for night in seen)} nights, {codes}")
     for errors in (2, 3, 4, 5, 6, 8):
-        console.print(f"worse by {errors} standard errors: {stopped(errors, YEARS):.1%} stopped")
+        console.print(f"worse by {errors} standard errors: {stopped(errors, ROWS, range(YEARS)):.1%} stopped")
     return 0
-
-
-def stopped(errors: float, years: int) -> float:
-    """The share that is stopped of models that are worse by so many standard errors of the comparison."""
-    total = stops = 0
-    for year in range(years):
-        worse = errors * world(year, ROWS).standard_error()
-        planted = [worse if night % 3 == 2 else 0.0 for night in range(90)]  # noqa: PLR2004 - every third night
-        for night in nights(year, ROWS, planted):
-            total += night.worse > 0
-            stops += night.worse > 0 and night.verdict.verdict != "promoted"
-    return stops / total
 
 
 if __name__ == "__main__":

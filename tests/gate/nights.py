@@ -10,6 +10,7 @@ from service.ingest import ingest_file
 from service.scoring import Candidate, measure_data, score
 from tests.local_training import train_locally
 from workers.driver import publish_model
+from workers.evaluation import Evaluation
 from workers.matrix import MatrixRequest, build
 from workers.plan import make_plan
 from workers.problem import Order, problem_of
@@ -25,6 +26,7 @@ class Trained(NamedTuple):
 
     candidate: Candidate
     matrix: Path
+    result: dict[str, Any]  # what the job reports of its test rows
 
 
 def ingested(directory: Path, text: str, options: dict[str, Any] | None = None) -> Path:
@@ -55,7 +57,10 @@ def trained(directory: Path, dataset: Path, body: dict[str, Any]) -> Trained:
     problem = problem_of(Order(spec.model_dump(), plan._asdict(), str(directory / "matrix"), str(directory / "job")))
     found, _ = train_locally(problem, 1)
     publish_model(directory / "job" / "model", problem, found.parameters)
-    return Trained(Candidate(spec.model_dump(), directory / "job" / "model", dataset, request), directory / "matrix")
+    candidate = Candidate(spec.model_dump(), directory / "job" / "model", dataset, request)
+    first_test = matrix["training_rows"] + matrix["validation_rows"]
+    test = Evaluation(problem, first_test, first_test + matrix["test_rows"], "test")
+    return Trained(candidate, directory / "matrix", test.scores(found.parameters))
 
 
 def _request(spec: JobSpec) -> MatrixRequest:

@@ -1,6 +1,6 @@
 """A year of nights under the real gate, with models whose true quality is known: what each test row costs is drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,5 +80,18 @@ def _evidence(
         "champion": {"test_loss": float(champion.mean())},
         "versus_champion": champions,
         "versus_anchor": champions if anchor is champion else versus(anchor),
+        "champion_had_skill": True,
         "versus_constant": versus(5 * here.difficulty),
     }
+
+
+def stopped(errors: float, rows: int, years: Iterable[int]) -> float:
+    """The share that is stopped of models that are worse by so many standard errors of the comparison."""
+    total = stops = 0
+    for year in years:
+        worse = errors * world(year, rows).standard_error()
+        planted = [worse if night % 3 == 2 else 0.0 for night in range(90)]  # every third night
+        for night in nights(year, rows, planted):
+            total += night.worse > 0
+            stops += night.worse > 0 and night.verdict.verdict != "promoted"
+    return stops / total
