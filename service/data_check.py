@@ -51,10 +51,31 @@ def shifted(max_psi: float, measured: Measured) -> Finding | None:
         return Finding("shifted", f"{_listed('Column', lost)} can't be compared with the champion's data.")
     worst = sorted(over, key=lambda name: -over[name])
     figures = ", ".join(f"{over[name]:.2g}" for name in worst[:MOST_NAMED])
+    are = "is" if len(worst) == 1 else "are"
     message = (
-        f"{_listed('Column', worst)} spread otherwise than in the champion's data: PSI {figures}, at most {max_psi:g}."
+        f"{_listed('Column', worst)} {are} spread otherwise than in the champion's data: "
+        f"PSI {figures}, at most {max_psi:g}."
     )
     return Finding("shifted", message)
+
+
+class Drift(NamedTuple):
+    """What is to be done about a dataset that may have drifted: `none`, `suggest` to retrain, or `run` it."""
+
+    step: str
+    reason: str
+
+
+def drifted(drift: Mapping[str, Any], measured: Measured) -> Drift:
+    """What a schedule's `drift` wants, once for each version of its dataset and each champion.
+
+    Once, because data that has drifted stays so until a new champion has learned from it: asked each minute, it would
+    train each minute.
+    """
+    found = shifted(drift["max_psi"], measured)
+    if found is None:
+        return Drift("none", f"No column has drifted by a PSI above {drift['max_psi']:g}.")
+    return Drift(drift["mode"], found.message)
 
 
 def _too_few(min_rows: int | None, rows: int) -> Finding | None:

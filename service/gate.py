@@ -12,6 +12,8 @@ Outcome = Literal["promoted", "kept", "incomparable", "waiting"]
 
 LARGEST_CONFIDENCE = 0.9998
 """What the resamples of the bootstrap can still tell."""
+KEPT_SKILL = 2 / 3
+"""How much of the champion's skill on its own test rows a new model must have on its own."""
 CLEARLY = 4.0
 """Standard errors by which a model is clearly worse or better than the anchor: luck makes no anchor."""
 
@@ -72,8 +74,8 @@ def decide(promotion: Promotion, evidence: Mapping[str, Any], version: int, cham
     """The verdict on `version` against the champion, by what `service.scoring` measured.
 
     Evidence: {"incomparable": reason} or {"rows", "challenger", "champion", "linear": scores, "versus_champion",
-    "versus_anchor", "versus_constant": [mean, lower, upper, standard error] of the difference in cost, "versus_linear": its
-    mean, "confidence", "champion_had_skill"}.
+    "versus_anchor", "versus_skill": [mean, lower, upper, standard error] of the difference in cost, "versus_linear":
+    its mean, "confidence", "skill", "champion_skill"}.
     """
     if evidence.get("incomparable"):
         reason = f"It can't be compared with version {champion}: {evidence['incomparable']}."
@@ -99,11 +101,8 @@ def _first_rule_broken(
     floor = next(_below_floors(promotion, evidence["challenger"]), None)
     if floor is not None:
         return "floor", floor
-    if evidence["champion_had_skill"] and evidence["versus_constant"][2] >= 0:
-        return (
-            "no_skill",
-            "It is no better than one answer for all rows, and the champion was: labels or columns may be broken.",
-        )
+    if evidence["versus_skill"][1] > 0:
+        return "lost_skill", _lost(evidence, champion)
     if promotion.must_beat_linear and evidence["versus_linear"] >= 0:
         return "linear", f"It does not beat a linear model: {_figures(evidence['challenger'], evidence['linear'])}."
     if evidence["versus_champion"][1] > promotion.unless_worse_by:
@@ -120,6 +119,15 @@ def _is_behind(promotion: Promotion, evidence: Mapping[str, Any]) -> bool:
     """
     mean, _, _, error = evidence["versus_anchor"]
     return bool(mean - CLEARLY * error > promotion.unless_worse_by)
+
+
+def _lost(evidence: Mapping[str, Any], champion: int) -> str:
+    """Labels or columns that are partly wrong make every model bad on the new rows, the champion too."""
+    mine, theirs = evidence["skill"], evidence["champion_skill"]
+    return (
+        f"It saves {mine:.0%} of the loss of one answer for all rows; version {champion} saved {theirs:.0%} on its own "
+        f"test rows. Labels or columns may be wrong; if the world has changed, promote it by hand."
+    )
 
 
 def _below_floors(promotion: Promotion, scores: Mapping[str, float | None]) -> Iterator[str]:

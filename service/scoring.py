@@ -12,6 +12,7 @@ import numpy.typing as npt
 from service.column_statistics import read_whole, statistics_of
 from service.comparable import difference_that_matters, losses_differ
 from service.comparison import compare_data, difference
+from service.gate import KEPT_SKILL
 from service.linear import linear_outputs
 from workers.errors import DataError, GradsumError
 from workers.files import write_atomically
@@ -20,7 +21,6 @@ from workers.model import Model, load
 from workers.scoring import Rows, constant_outputs, costs, outputs, read_rows, scores
 
 Array = npt.NDArray[Any]
-SKILL_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def reference_path(model_directory: Path) -> Path:
 
 
 def reference_of(candidate: Candidate) -> dict[str, Any]:
-    """{"statistics", "tested_from", "has_skill"} of a model and the data it learned from; made once, then read.
+    """{"statistics", "tested_from", "skill"} of a model and the data it learned from; made once, then read.
 
     DataError `incomparable` where it was never made and the data is gone.
     """
@@ -58,7 +58,7 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
     made = {
         "statistics": statistics_of(read_whole(candidate.dataset_directory)),
         "tested_from": _tested_from(candidate.dataset_directory, candidate.request),
-        "has_skill": _has_skill(candidate),
+        "skill": _own_skill(candidate),
     }
     write_atomically(path, json.dumps(made, ensure_ascii=False, allow_nan=False).encode())
     return made
@@ -98,7 +98,9 @@ def score(
     mine = outputs(model, test)
     own = how.costs(mine)
     champion_costs = how.costs(theirs)
-    constant = how.costs(constant_outputs(training, len(own), metric))
+    skill = reference_of(champion)["skill"]
+    by_loss = _How(challenger.spec, "test_loss", test, confidence, seed)
+    losses, constants = by_loss.costs(mine), by_loss.costs(constant_outputs(training, len(own)))
     found = {
         "rows": len(own),
         "confidence": confidence,
@@ -106,8 +108,9 @@ def score(
         "champion": how.scores(theirs),
         "versus_champion": how.difference(own, champion_costs),
         "versus_anchor": how.difference(own, champion_costs if anchored is None else how.costs(anchored)),
-        "versus_constant": how.difference(own, constant),
-        "champion_had_skill": reference_of(champion)["has_skill"],
+        "skill": _skill(losses, constants),
+        "champion_skill": skill,
+        "versus_skill": by_loss.difference(losses, (1 - KEPT_SKILL * skill) * constants),
     }
     return found | (_versus_linear(matrix_directory, training, how, own) if linear else {})
 
@@ -171,18 +174,21 @@ def _is_no_older(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool | N
     return bool(mine["tested_from"] >= theirs["tested_from"])
 
 
-def _has_skill(candidate: Candidate) -> bool:
-    """Whether the model was surely better, on its own test rows, than one that answers each row alike."""
+def _skill(losses: Array, constants: Array) -> float:
+    """The share of the loss of one answer for all rows that a model saves; 0 where it saves nothing."""
+    return max(0.0, 1 - float(losses.mean() / constants.mean())) if constants.mean() > 0 else 0.0
+
+
+def _own_skill(candidate: Candidate) -> float:
+    """On the model's own test rows; 0 where it has none."""
     if not candidate.request.split["test"]:
-        return False
+        return 0.0
     model = load(candidate.model_directory)
     training, test = read_rows(
         candidate.dataset_directory, candidate.request, model.classes, candidate.spec["class_weight"]
     )
-    how = _How(candidate.spec, "test_loss", test, SKILL_CONFIDENCE, 0)
-    constant = constant_outputs(training, len(test.weights), "test_loss")
-    _, _, upper, _ = how.difference(how.costs(outputs(model, test)), how.costs(constant))
-    return upper < 0
+    how = _How(candidate.spec, "test_loss", test, confidence=0.95, seed=0)
+    return _skill(how.costs(outputs(model, test)), how.costs(constant_outputs(training, len(test.weights))))
 
 
 def _tested_from(directory: Path, request: MatrixRequest) -> float | str | None:

@@ -73,9 +73,9 @@ def outputs(model: Model, rows: Rows) -> Array:
     return outputs_of(model, columns)
 
 
-def constant_outputs(training: Rows, n_rows: int, metric: str) -> Array:
+def constant_outputs(training: Rows, n_rows: int) -> Array:
     """What a model answers that knows no feature: the shares of the classes, or the means, of the training rows."""
-    weights = training.loss_weights() if metric == "test_loss" else training.weights
+    weights = training.loss_weights()
     means = np.einsum("i,ij->j", weights, training.targets) / weights.sum()
     return np.tile(means, (n_rows, 1))
 

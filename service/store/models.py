@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from service.store.database import now
-from service.store.tables import champions, models
+from service.store.tables import champions, jobs, models
 
 LONGEST_REASON = 2000
 
@@ -114,6 +114,15 @@ def promote(
         query.values(version=version, promoted_at=now(), reason=reason and reason[:LONGEST_REASON])
     )
     return updated.rowcount > 0
+
+
+def promote_by_hand(connection: Connection, model: Model, reason: str | None) -> None:
+    """Make a version the champion because somebody says so; if its verdict waited for that, it does no more."""
+    promote(connection, model.project, model.name, model.version, reason)
+    if model.verdict is not None and model.verdict["verdict"] == "waiting":
+        verdict = {**model.verdict, "verdict": "promoted", "code": "by_hand"}
+        connection.execute(models.update().where(models.c.sequence == model.sequence).values(verdict=verdict))
+        connection.execute(jobs.update().where(jobs.c.id == model.job_id).values(verdict=verdict))
 
 
 def record_verdict(connection: Connection, model: Model, verdict: dict[str, Any]) -> bool:

@@ -10,10 +10,12 @@ from rich.console import Console
 from tests.gate.clean import findings, fresh_rows, growing_rows
 from tests.gate.nights import ingested
 from tests.gate.planted import EXAMPLE_TABLES, data_of, outcomes
+from tests.gate.real import equal_nights
 from tests.gate.simulation import nights, stopped
 
 NIGHTS = 300
-YEARS = 20
+REAL_NIGHTS = 30
+YEARS = 10
 ROWS = 300
 
 
@@ -25,6 +27,8 @@ def main() -> int:
             directory = Path(temporary) / example.name
             for fault, outcome in outcomes(example, directory):
                 console.print(f"{example.name}: {fault}: {outcome.by}: {outcome.reason}")
+            codes = Counter(verdict.code for verdict in equal_nights(example, directory / "equal", REAL_NIGHTS))
+            console.print(f"{example.name}: {REAL_NIGHTS} models of other seeds and more rows: {dict(codes)}")
             dataset = ingested(directory / "all", data_of(example).to_csv(index=False))
             for kind in (fresh_rows, growing_rows):
                 held = sum(bool(found) for found in findings(dataset, kind(example.rows, NIGHTS, 1)))

@@ -1,4 +1,4 @@
-"""Faults that nightly data has, planted in a file that was clean: each must be held by the check or stopped by the gate."""
+"""Faults that nightly data has, planted in a clean file: each must be held by the check or stopped by the gate."""
 
 from collections.abc import Callable
 
@@ -50,6 +50,13 @@ def shuffled_labels(data: pd.DataFrame, target: str) -> str:
     return _text(data.assign(**{target: random.permutation(data[target].to_numpy())}))
 
 
+def labels_a_third_of_which_are_wrong(data: pd.DataFrame, target: str) -> str:
+    """A join that is mostly right: the new model is bad, and the champion worse."""
+    random = np.random.default_rng(9)
+    wrong, shuffled = random.random(len(data)) < 1 / 3, random.permutation(data[target].to_numpy())
+    return _text(data.assign(**{target: np.where(wrong, shuffled, data[target])}))
+
+
 def an_empty_column(data: pd.DataFrame, target: str) -> str:
     """A source that was not there."""
     return _text(data.assign(**{_widest(data, target): np.nan}))
@@ -95,6 +102,7 @@ def only_one_kind(data: pd.DataFrame, target: str) -> str:
 
 
 FAULTS: tuple[Fault, ...] = (
-    half_a_file, a_renamed_column, doubled_rows, another_unit, shuffled_labels, an_empty_column, a_third_is_missing,
+    half_a_file, a_renamed_column, doubled_rows, another_unit, shuffled_labels,
+    labels_a_third_of_which_are_wrong, an_empty_column, a_third_is_missing,
     swapped_columns, a_constant_target, another_sign, other_labels, only_one_kind,
 )  # fmt: skip

@@ -80,8 +80,7 @@ def _evidence(
         "champion": {"test_loss": float(champion.mean())},
         "versus_champion": champions,
         "versus_anchor": champions if anchor is champion else versus(anchor),
-        "champion_had_skill": True,
-        "versus_constant": versus(5 * here.difficulty),
+        "versus_skill": versus(2 * here.difficulty),
     }
 
 

@@ -145,7 +145,7 @@ def test_a_good_model_takes_the_place_of_the_champion_and_says_so_everywhere(nig
 
 def test_a_model_of_shuffled_labels_leaves_the_champion_where_it_is(night: Nights) -> None:
     verdict = night.verdict(night.job(shuffled_labels(data_of(ABALONE), "rings")))
-    assert (verdict["verdict"], verdict["code"]) == ("kept", "no_skill")
+    assert (verdict["verdict"], verdict["code"]) == ("kept", "lost_skill")
     assert night.champion() == 1
 
 
@@ -160,6 +160,12 @@ def test_by_hand_it_waits_until_somebody_promotes_it(night: Nights) -> None:
     job = night.job(clean())
     assert night.verdict(job, Promotion(mode="manual", unless_worse_by=1.0))["verdict"] == "waiting"
     assert night.champion() == 1
+    with night.database.write() as connection:
+        model = models.of_job(connection, job.id)
+        assert model is not None
+        models.promote_by_hand(connection, model, "looks good")
+    assert night.verdict(job)["verdict"] == "promoted"
+    assert night.champion() == model.version
 
 
 def test_a_champion_that_moved_meanwhile_is_compared_anew(night: Nights) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from service.column_statistics import counts_as, statistics_of
 from service.comparison import bundled, compare_data, difference, shift
-from service.data_check import problems, shifted
+from service.data_check import drifted, problems, shifted
 from tests.columns import numbers, texts
 
 
@@ -59,6 +59,16 @@ def test_repeated_rows_are_found_where_their_number_alone_is_fine() -> None:
     reference = statistics_of([numbers("a", *range(100))])
     measured = compare_data(reference, [numbers("a", *range(60), *range(60))], ["a"])
     assert [finding.code for finding in problems({"rows_vs_last": [0.5, 2]}, measured)] == ["repeated_rows"]
+
+
+@pytest.mark.parametrize("mode", ["suggest", "run"])
+def test_drift_does_what_its_schedule_says_and_nothing_where_there_is_none(mode: str) -> None:
+    rule = {"dataset": "live", "max_psi": 0.25, "mode": mode}
+    random = np.random.default_rng(3)
+    reference = statistics_of([numbers("a", *random.normal(0, 1, 500))])
+    same, moved = (compare_data(reference, [numbers("a", *random.normal(mean, 1, 500))], ["a"]) for mean in (0, 1))
+    assert drifted(rule, same).step == "none"
+    assert drifted(rule, moved).step == mode
 
 
 def test_what_is_not_asked_for_is_not_checked() -> None:

@@ -25,8 +25,9 @@ EVIDENCE: dict[str, Any] = {
     "champion": {"test_loss": 0.29, "test_accuracy": 0.93},
     "versus_champion": [0.01, -0.01, 0.03, 0.01],
     "versus_anchor": [0.01, -0.01, 0.03, 0.01],
-    "champion_had_skill": True,
-    "versus_constant": [-1.0, -1.1, -0.9, 0.05],
+    "skill": 0.8,
+    "champion_skill": 0.9,
+    "versus_skill": [-1.0, -1.1, -0.9, 0.05],
     "linear": {"test_loss": 0.35},
     "versus_linear": -0.05,
 }
@@ -60,10 +61,9 @@ def test_a_floor_that_is_missed_stops_it(floors: dict[str, float], code: str) ->
     assert verdict(Promotion(floors=floors))[1] == code
 
 
-def test_a_model_no_better_than_a_constant_one_takes_no_place_of_one_that_was() -> None:
-    unsure = {"versus_constant": [-0.1, -0.3, 0.1, 0.1]}
-    assert verdict(**unsure) == ("kept", "no_skill")
-    assert verdict(**unsure, champion_had_skill=False) == ("promoted", "not_worse")
+def test_a_model_that_surely_lost_a_third_of_the_skill_that_the_champion_had_is_stopped() -> None:
+    assert verdict(versus_skill=[0.2, 0.1, 0.3, 0.05]) == ("kept", "lost_skill")
+    assert verdict(versus_skill=[0.1, -0.1, 0.3, 0.1]) == ("promoted", "not_worse")
 
 
 def test_it_must_beat_a_linear_model_only_where_asked() -> None:

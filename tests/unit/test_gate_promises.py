@@ -12,6 +12,7 @@ from tests.gate.clean import Rows, findings, fresh_rows, growing_rows
 from tests.gate.faults import FAULTS, doubled_rows, shuffled_labels
 from tests.gate.nights import ingested
 from tests.gate.planted import EXAMPLE_TABLES, champion_of, data_of, outcome, outcomes
+from tests.gate.real import WORSE, Worsen, equal_nights, worse_night
 from tests.gate.simulation import nights, stopped, world
 
 ROWS = 300
@@ -35,6 +36,17 @@ def test_without_the_check_a_clean_night_and_doubled_rows_pass_and_shuffled_labe
     assert end("same", lambda data, _target: str(data.to_csv(index=False))) == "nothing"
     assert end("doubled", doubled_rows) == "nothing"
     assert end("shuffled", shuffled_labels) == "gate"
+
+
+@pytest.mark.parametrize("worsen", WORSE)
+def test_a_model_that_is_really_worse_is_stopped(tmp_path: Path, worsen: Worsen) -> None:
+    champion = champion_of(EXAMPLE_TABLES["abalone"], tmp_path / "champion")
+    assert worse_night(EXAMPLE_TABLES["abalone"], champion, worsen, tmp_path / "worse").verdict == "kept"
+
+
+def test_a_model_of_another_seed_and_a_few_more_rows_is_as_good(tmp_path: Path) -> None:
+    verdicts = [verdict.verdict for verdict in equal_nights(EXAMPLE_TABLES["abalone"], tmp_path, 6)]
+    assert verdicts.count("promoted") >= 4
 
 
 @pytest.mark.parametrize(("name", "kind"), [("abalone", fresh_rows), ("adult", fresh_rows), ("abalone", growing_rows)])
