@@ -39,29 +39,29 @@ def read_rows(
     classes: Sequence[str | int | float] | None,
     class_weight: str | Mapping[str, float] | None,
 ) -> tuple[Rows, Rows]:
-    """The training rows and the test rows that `request` makes of a dataset, for a model of these classes.
+    """The training rows, without their columns, and the test rows that `request` makes of a dataset.
 
-    DataError `unknown_class` where a row has another class.
+    `classes` are the model's; DataError `incomparable` where a row has another one.
     """
     columns, split = read_split(dataset_directory, request)
-    values = [columns[name] for name in request.targets]
-    targets = np.stack([column.values for column in values], axis=1).astype(np.float64)
-    places = None
+    named, features = request.weight_column, [columns[name] for name in request.features]
+    answers = _answers([columns[name] for name in request.targets], classes)
+    weights = np.ones(len(answers)) if named is None else columns[named].values.astype(np.float64)
+    by_class = class_weights(class_weight, classes, answers[split.training])
+
+    def part(rows: Array, features: Sequence[Column]) -> Rows:
+        of_class = np.ones(len(rows)) if by_class is None else by_class[answers[rows]]
+        targets = answers[rows] if classes is None else np.eye(len(classes))[answers[rows]]
+        return Rows({column.name: _part(column, rows) for column in features}, targets, weights[rows], of_class)
+
+    return part(split.training, []), part(split.test, features)
+
+
+def _answers(columns: Sequence[Column], classes: Sequence[str | int | float] | None) -> Array:
+    """Each row's place among the classes, (rows,); for a regression the targets, (rows, n_targets) in float64."""
     if classes is not None:
-        places = _places(values[0], classes)
-        targets = np.eye(len(classes))[places]
-    named = request.weight_column
-    weights = np.ones(len(targets)) if named is None else columns[named].values.astype(np.float64)
-    by_class = None if places is None else class_weights(class_weight, classes, places[split.training])
-    of_class = np.ones(len(targets)) if by_class is None or places is None else by_class[places]
-    features = [columns[name] for name in request.features]
-
-    def part(rows: Array) -> Rows:
-        return Rows(
-            {column.name: _part(column, rows) for column in features}, targets[rows], weights[rows], of_class[rows]
-        )
-
-    return part(split.training), part(split.test)
+        return _places(columns[0], classes)
+    return np.stack([column.values for column in columns], axis=1).astype(np.float64)
 
 
 def outputs(model: Model, rows: Rows) -> Array:
