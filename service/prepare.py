@@ -1,9 +1,11 @@
 """The process that prepares data: `python -m service.prepare FD` answers requests over a pipe, one at a time.
 
 Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "path", "options", "destination", "limits"},
-{"id", "do": "fetch", "uri", "rules", "s3", "limit_bytes", "limit_seconds", "destination"}
-or {"id", "do": "build", "dataset_directory", "validation_directory" (or null), "request", "destination", "start": null
-or {"spec", "source", "destination"}} is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}.
+{"id", "do": "fetch", "uri", "rules", "s3", "limit_bytes", "limit_seconds", "destination"},
+{"id", "do": "build", "dataset_directory", "validation_directory" (or null), "request", "destination", "start": null
+or {"spec", "source", "destination"}}, {"id", "do": "remember", "model"}, {"id", "do": "measure", "champion",
+"dataset_directory"} or {"id", "do": "score", "challenger", "champion", "anchor" (or null), …} (see `service.scoring`)
+is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}.
 The process ends when the other end of the pipe is closed.
 """
 
@@ -60,6 +62,8 @@ def answer(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _do(message: dict[str, Any]) -> dict[str, Any]:
+    if message["do"] in {"measure", "remember", "score"}:
+        return _compare(message)
     destination = Path(message["destination"])
     if message["do"] == "ingest":
         limits = message["limits"]
@@ -75,6 +79,29 @@ def _do(message: dict[str, Any]) -> dict[str, Any]:
             _write_start(matrix, **message["start"])
         return matrix
     raise ValueError(f"unknown request {message['do']!r}")
+
+
+def _compare(message: dict[str, Any]) -> dict[str, Any]:
+    # SciPy takes a second to import: whoever compares nothing does not wait for it.
+    from service.scoring import Candidate, measure_data, reference_of, score  # noqa: PLC0415
+
+    if message["do"] == "remember":
+        reference_of(Candidate.from_json(message["model"]))
+        return {}
+    champion = Candidate.from_json(message["champion"])
+    if message["do"] == "measure":
+        return measure_data(champion, Path(message["dataset_directory"]))
+    anchor = message["anchor"]
+    return score(
+        Candidate.from_json(message["challenger"]),
+        champion,
+        None if anchor is None else Candidate.from_json(anchor),
+        Path(message["matrix_directory"]),
+        metric=message["metric"],
+        confidence=message["confidence"],
+        linear=message["linear"],
+        seed=message["seed"],
+    )
 
 
 def _fetch(message: dict[str, Any], destination: Path) -> dict[str, Any]:

@@ -164,6 +164,8 @@ def show_result(console: Console, job: Answer) -> None:
     registered = job["spec"]["tracking"]["registered_model"]
     if registered is not None:
         rows.append(("model", f"{registered}, version {mlflow['model_version'] or 'pending'}"))
+    if job["verdict"] is not None:
+        rows.append((job["verdict"]["verdict"], job["verdict"]["reason"]))
     show_pairs(console, f"{name} {job['status']}", rows)
     show_report(console, result)
 
@@ -210,8 +212,13 @@ def show_model(console: Console, model: Answer) -> None:
         ("job", lambda version: version["job_id"]),
         ("result", lambda version: ", ".join(f"{name} {value}" for name, value in figures(version["result"] or {}))),
     ]
+    judged = [version for version in model["versions"] if version["verdict"]]
+    if judged:
+        rows.append(("verdict", lambda version: (version["verdict"] or {"verdict": ""})["verdict"]))
     show_pairs(console, f"Model {model['name']}", [("champion", f"version {model['champion']}")])
     show_list(console, {"data": model["versions"], "has_more": False}, dict(rows), "")
+    if judged:
+        show_pairs(console, "Verdicts", [(f"version {each['version']}", each["verdict"]["reason"]) for each in judged])
 
 
 def figures(found: Mapping[str, Any]) -> list[Row]:

@@ -225,6 +225,9 @@ class JobDocument(Owned):
     mlflow: dict[str, Any]
     notifications: list[dict[str, Any]]
     error: dict[str, Any] | None
+    verdict: dict[str, Any] | None = Field(
+        None, description="Of a schedule's job: whether its model became the champion"
+    )
 
 
 class DryRunDocument(BaseModel):

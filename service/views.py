@@ -65,6 +65,7 @@ def job_view(
         "mlflow": mlflow_view(tracking),
         "notifications": [notification_view(found) for found in notifications],
         "error": job.error,
+        "verdict": job.verdict,
         **_kept_by_all(job),
     }
 
@@ -138,6 +139,7 @@ def _version_view(version: Model, job: Job) -> View:
         "job_id": version.job_id,
         "dataset_id": job.dataset_id,
         "result": job.result,
+        "verdict": version.verdict,
     }
 
 

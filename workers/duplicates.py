@@ -15,7 +15,7 @@ Words = npt.NDArray[np.uint64]
 
 def warnings_of_shared_rows(columns: Sequence[Column], split: Split) -> list[str]:
     """A warning where held-out rows equal training rows in all of these columns; none where there are no such rows."""
-    words = _words_of_rows(columns)
+    words = words_of_rows(columns)
     training = np.unique(words[split.training])
     counts = {
         name: int(np.isin(words[rows], training).sum())
@@ -30,7 +30,7 @@ def warnings_of_shared_rows(columns: Sequence[Column], split: Split) -> list[str
     return [f"{shared} stand in training too, same features and target: their figures look too good. {advice}"]
 
 
-def _words_of_rows(columns: Sequence[Column]) -> Words:
+def words_of_rows(columns: Sequence[Column]) -> Words:
     """A 64-bit word for each row, equal for equal rows; for others, equal by chance once in 2⁶⁴ pairs."""
     words = np.zeros(len(columns[0].values), np.uint64)
     scratch = np.empty_like(words)

@@ -109,6 +109,12 @@ def build(
     return meta
 
 
+def read_split(dataset_directory: Path, request: MatrixRequest) -> tuple[dict[str, Column], Split]:
+    """The columns that a matrix takes of its dataset, and which of the dataset's own rows train, validate and test."""
+    columns, metadata = _read(dataset_directory, request)
+    return columns, _split(columns, metadata["rows"], request)
+
+
 def _is_whole(directory: Path) -> bool:
     """Whether the matrix is there as it was written; what is left of one that is not makes room."""
     if not directory.exists():

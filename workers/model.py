@@ -136,6 +136,17 @@ def predict(model: Model, columns: Mapping[str, Array]) -> Prediction:
     Probabilities are the outputs themselves, of softmax (they sum to 1) or sigmoid (each class by itself, not
     normalised); the class is that of the largest output, the first on ties.
     """
+    outputs = outputs_of(model, columns)
+    if model.classes is None:
+        return Prediction(outputs[:, 0] if len(model.targets) == 1 else outputs, None)
+    text = isinstance(model.classes[0], str)
+    classes = np.array(model.classes, dtype=object if text else None)
+    is_probability = model.network.output_activation in {"softmax", "sigmoid"}
+    return Prediction(classes[outputs.argmax(axis=1)], outputs if is_probability else None)
+
+
+def outputs_of(model: Model, columns: Mapping[str, Array]) -> Array:
+    """The network's outputs, (rows, n_outputs) in float64, for `columns` as `predict` takes them."""
     n_rows = len(next(iter(columns.values())))
     outputs = np.empty((n_rows, model.network.sizes[-1]))
     for first in range(0, n_rows, BLOCK_ROWS):
@@ -144,12 +155,7 @@ def predict(model: Model, columns: Mapping[str, Array]) -> Prediction:
     if not np.isfinite(outputs).all():
         number = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
         raise ModelInputError(f"rows[{number}] has numbers too large for this model.", field=f"rows[{number}]")
-    if model.classes is None:
-        return Prediction(outputs[:, 0] if len(model.targets) == 1 else outputs, None)
-    text = isinstance(model.classes[0], str)
-    classes = np.array(model.classes, dtype=object if text else None)
-    is_probability = model.network.output_activation in {"softmax", "sigmoid"}
-    return Prediction(classes[outputs.argmax(axis=1)], outputs if is_probability else None)
+    return outputs
 
 
 def _outputs_of_block(model: Model, columns: Mapping[str, Array]) -> Array:

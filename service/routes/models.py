@@ -73,7 +73,7 @@ def promote_version(context: InContext, name: str, body: PromoteBody) -> JSONRes
     request = read(PromoteRequest, body)
     with context.database.write() as connection:
         row = _version(connection, name, request.version)
-        models.promote(connection, PROJECT, name, row.version, request.reason)
+        models.promote_by_hand(connection, row, request.reason)
         return JSONResponse(_view(connection, name))
 
 

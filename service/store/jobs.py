@@ -49,6 +49,8 @@ class Job:
     warnings: list[str]
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    verdict: dict[str, Any] | None
+    """What was decided about its model and the champion; None where that is not (yet) judged."""
 
     @property
     def has_weights(self) -> bool:
@@ -181,6 +183,11 @@ def change(connection: Connection, job: Job, **changes: object) -> bool:
         .values(**changes)
     )
     return updated.rowcount > 0
+
+
+def record_verdict(connection: Connection, job_id: str, verdict: dict[str, Any]) -> None:
+    """Record what was decided about the job's model."""
+    connection.execute(jobs.update().where(jobs.c.id == job_id).values(verdict=verdict))
 
 
 def delete(connection: Connection, job_id: str) -> None:

@@ -1,12 +1,15 @@
 """Rows of models: the versions of each name, and the champion among them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from service.jobs import FINAL
 from service.store.database import now
 from service.store.tables import champions, jobs, models
+
+LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Model:
     tags: dict[str, str]
     job_id: str
     directory: str
+    verdict: dict[str, Any] | None
+    """What was decided when it was compared with the champion; None where that is not (yet) judged."""
 
 
 def add(
@@ -50,10 +55,7 @@ def add(
                 project=project, name=name, version=version, promoted_at=now(), reason="the first version of its name"
             )
         )
-    found = get(connection, project, name, version)
-    if found is None:
-        raise LookupError(f"{name}/{version}")
-    return found
+    return required(connection, project, name, version)
 
 
 def get(connection: Connection, project: str, name: str, version: int) -> Model | None:
@@ -61,6 +63,14 @@ def get(connection: Connection, project: str, name: str, version: int) -> Model 
     query = select(models).where(models.c.project == project, models.c.name == name, models.c.version == version)
     row = connection.execute(query).mappings().first()
     return None if row is None else Model(**row)
+
+
+def required(connection: Connection, project: str, name: str, version: int) -> Model:
+    """One version of a name, which must be there."""
+    found = get(connection, project, name, version)
+    if found is None:
+        raise LookupError(f"{name}/{version}")
+    return found
 
 
 def of_job(connection: Connection, job_id: str) -> Model | None:
@@ -102,10 +112,28 @@ def champion_version(connection: Connection, project: str, name: str) -> int | N
     return connection.execute(query).scalar()
 
 
-def promote(connection: Connection, project: str, name: str, version: int, reason: str | None) -> None:
-    """Make `version` the champion of `name`."""
-    connection.execute(
-        champions.update()
-        .where(champions.c.project == project, champions.c.name == name)
-        .values(version=version, promoted_at=now(), reason=reason)
+def promote(
+    connection: Connection, project: str, name: str, version: int, reason: str | None, *, expected: int | None = None
+) -> bool:
+    """Make `version` the champion of `name`; False where another one than `expected`, if given, serves by now."""
+    query = champions.update().where(champions.c.project == project, champions.c.name == name)
+    query = query if expected is None else query.where(champions.c.version == expected)
+    updated = connection.execute(
+        query.values(version=version, promoted_at=now(), reason=reason and reason[:LONGEST_REASON])
     )
+    return updated.rowcount > 0
+
+
+def promote_by_hand(connection: Connection, model: Model, reason: str | None) -> None:
+    """Make a version the champion because somebody says so; if its verdict waited for that, it does no more."""
+    promote(connection, model.project, model.name, model.version, reason)
+    if model.verdict is not None and model.verdict["verdict"] == "waiting":
+        verdict = {**model.verdict, "verdict": "promoted", "code": "by_hand"}
+        connection.execute(models.update().where(models.c.sequence == model.sequence).values(verdict=verdict))
+        connection.execute(jobs.update().where(jobs.c.id == model.job_id).values(verdict=verdict))
+
+
+def record_verdict(connection: Connection, model: Model, verdict: dict[str, Any]) -> bool:
+    """Record what was decided about a version, once; whether it was undecided."""
+    query = models.update().where(models.c.sequence == model.sequence, models.c.verdict.is_(None))
+    return connection.execute(query.values(verdict=verdict)).rowcount > 0

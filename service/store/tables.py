@@ -92,6 +92,7 @@ jobs = Table(
     Column("warnings", JSON, nullable=False),
     Column("result", JSON),
     Column("error", JSON),
+    Column("verdict", JSON),  # of a job of a schedule: whether its model became the champion
     Index("ix_jobs_status", "status"),
 )
 
@@ -140,6 +141,7 @@ models = Table(
     Column("tags", JSON, nullable=False),
     Column("job_id", String(40), ForeignKey("jobs.id"), nullable=False, unique=True),
     Column("directory", String(500), nullable=False),  # below the storage
+    Column("verdict", JSON),  # whether it became the champion, where that was judged
     UniqueConstraint("project", "name", "version"),
 )
 

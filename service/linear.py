@@ -1,0 +1,81 @@
+"""The linear model that a network is to beat: fitted on the same training rows, in the prepare child, with SciPy."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from workers.matrix import Matrix
+
+Array = npt.NDArray[Any]
+BLOCK_ROWS = 4096
+MOST_ITERATIONS = 200
+
+
+def linear_outputs(matrix: Matrix, targets: Array, weights: Array) -> Array:
+    """Answers for the matrix's test rows, (rows, n_outputs), of a softmax or least-squares model of its training rows.
+
+    `targets` (training_rows, n_outputs) and `weights` (training_rows,) are theirs. Inputs are standardised, and a
+    little ridge, 1/N as scikit-learn has it, makes the answer unique.
+    """
+    n = matrix.training_rows
+    means, deviations = _moments(matrix.X[:n])
+    first_test = n + matrix.validation_rows
+    tests = _standardised(matrix.X[first_test:], means, deviations)
+    if matrix.classes is None:
+        return np.asarray(tests @ _least_squares(matrix, targets, weights, means, deviations))
+    z = tests @ _softmax_regression(matrix, targets, weights, means, deviations)
+    return _softmax(z)
+
+
+def _moments(X: Array) -> tuple[Array, Array]:
+    means = X.mean(axis=0, dtype=np.float64)
+    deviations = X.std(axis=0, dtype=np.float64)
+    return means, np.where(deviations > 0, deviations, 1.0)
+
+
+def _standardised(X: Array, means: Array, deviations: Array) -> Array:
+    """With a last column of ones, for the bias."""
+    return np.column_stack([(X - means) / deviations, np.ones(len(X))])
+
+
+def _softmax(z: Array) -> Array:
+    exponentials = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def _least_squares(matrix: Matrix, targets: Array, weights: Array, means: Array, deviations: Array) -> Array:
+    n = matrix.training_rows
+    width = matrix.n_inputs + 1
+    gram, moment = np.eye(width), np.zeros((width, targets.shape[1]))
+    gram[-1, -1] = 0.0  # the bias is free
+    for first in range(0, n, BLOCK_ROWS):
+        rows = slice(first, min(n, first + BLOCK_ROWS))
+        inputs = _standardised(matrix.X[rows], means, deviations)
+        weighted = inputs * weights[rows, None]
+        gram += inputs.T @ weighted
+        moment += weighted.T @ targets[rows]
+    return np.asarray(np.linalg.lstsq(gram, moment, rcond=None)[0])
+
+
+def _softmax_regression(matrix: Matrix, targets: Array, weights: Array, means: Array, deviations: Array) -> Array:
+    n, shape = matrix.training_rows, (matrix.n_inputs + 1, targets.shape[1])
+
+    def loss_and_gradient(flat: Array) -> tuple[float, Array]:
+        parameters = flat.reshape(shape)
+        loss, gradient = 0.5 * float((parameters[:-1] ** 2).sum()), parameters.copy()
+        gradient[-1] = 0.0
+        for first in range(0, n, BLOCK_ROWS):
+            rows = slice(first, min(n, first + BLOCK_ROWS))
+            inputs = _standardised(matrix.X[rows], means, deviations)
+            shares = _softmax(inputs @ parameters)
+            likelihood = np.log(np.maximum((shares * targets[rows]).sum(axis=1), np.finfo(np.float64).tiny))
+            loss -= float((weights[rows] * likelihood).sum())
+            gradient += inputs.T @ ((shares - targets[rows]) * weights[rows, None])
+        return loss / n, gradient.ravel() / n
+
+    found = minimize(
+        loss_and_gradient, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MOST_ITERATIONS}
+    )
+    return np.asarray(found.x.reshape(shape))
