@@ -47,8 +47,8 @@ FIELDS = (
     _Field("minute", 0, 59),
     _Field("hour", 0, 23),
     _Field("day of month", 1, 31),
-    _Field("month", 1, 12, tuple("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split())),
-    _Field("day of week", 0, 7, tuple("SUN MON TUE WED THU FRI SAT".split())),
+    _Field("month", 1, 12, tuple(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"])),
+    _Field("day of week", 0, 7, tuple(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])),
 )
 
 

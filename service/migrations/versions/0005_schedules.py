@@ -69,9 +69,7 @@ def _make_firings() -> None:
         sa.Column("verdict", sa.JSON()),
         sa.Column("notifications", sa.JSON()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_firings_job_id", ondelete="SET NULL"),
-        sa.ForeignKeyConstraint(
-            ["schedule_id"], ["schedules.id"], name="fk_firings_schedule_id", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["schedule_id"], ["schedules.id"], name="fk_firings_schedule_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("sequence", name="pk_firings"),
         sa.UniqueConstraint("id", name="uq_firings_id"),
     )
