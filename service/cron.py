@@ -1,8 +1,8 @@
 """Cron expressions: what may be written, what it says in words, and when it is due in a time zone. Pure.
 
-cronsim knows which minutes of a calendar an expression means. Which instants these are on the days when clocks change is
-decided here, by Debian cron's rule: its own answer misses minutes where clocks change by half an hour (Lord Howe) and
-takes a minute that has passed for the next one within a repeated hour.
+cronsim knows which minutes of a calendar an expression means. Which instants these are on the days when clocks change
+is decided here, by Debian cron's rule: its own answer misses minutes where clocks change by half an hour (Lord Howe)
+and takes a minute that has passed for the next one within a repeated hour.
 """
 
 import difflib
@@ -47,8 +47,8 @@ FIELDS = (
     _Field("minute", 0, 59),
     _Field("hour", 0, 23),
     _Field("day of month", 1, 31),
-    _Field("month", 1, 12, tuple(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"])),
-    _Field("day of week", 0, 7, tuple(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])),
+    _Field("month", 1, 12, ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")),
+    _Field("day of week", 0, 7, ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")),
 )
 
 
@@ -145,14 +145,21 @@ def _problem(field: _Field, term: str) -> str | None:
         names = f" or names ({field.names[0]} …)" if field.names else ""
         return f"it takes numbers from {field.lowest} to {field.highest}{names}, *, ranges (1-5), steps (*/2) and lists"
     first, last, step = match["first"], match["last"], match["step"]
+    return _wrong_bounds(field, first, last) or (step and _wrong_step(field, step, single=bool(first and not last)))
+
+
+def _wrong_bounds(field: _Field, first: str | None, last: str | None) -> str | None:
     bounds = [_number(field, value) for value in (first, last) if value is not None]
-    if None in bounds:
+    known = [bound for bound in bounds if bound is not None]
+    if len(known) < len(bounds):
         return f"it goes from {field.lowest} to {field.highest}"
-    if len(bounds) > 1 and bounds[0] > bounds[1]:  # type: ignore[operator] # no None is left
+    if known != sorted(known):
         return "a range begins with the smaller one; write two, with a comma between them"
-    if step is None:
-        return None
-    if first is not None and last is None:
+    return None
+
+
+def _wrong_step(field: _Field, step: str, *, single: bool) -> str | None:
+    if single:
         return "a step needs * or a range before it"
     if len(step) > LONGEST_NUMBER or not 1 <= int(step) <= field.highest:
         return f"a step is a number from 1 to {field.highest}"

@@ -1,7 +1,7 @@
 """One firing: its row in the ledger and the job that it makes, both in the caller's transaction or neither."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from service.errors import Problem, UnprocessableError
@@ -9,7 +9,7 @@ from service.jobs import can_cancel
 from service.schedules import filled, is_asked_for, overlap, unchanged, unknown_placeholder
 from service.settings import Settings
 from service.store import firings, jobs, models
-from service.store.database import Transaction, WriteConflictError, as_text, savepoint
+from service.store.database import Transaction, WriteConflictError, as_text, now, savepoint
 from service.store.jobs import Job
 from service.store.schedules import Schedule
 from service.submission import Submission, accept, read_submission
@@ -97,9 +97,7 @@ def resolve_start(
         tracking = body.get("tracking")
         model = tracking.get("registered_model") if isinstance(tracking, dict) else None
         if not isinstance(model, str):
-            message = (
-                "needs tracking.registered_model where it is 'champion': that is the model whose champion is meant"
-            )
+            message = "needs tracking.registered_model where it is 'champion': the model whose champion is meant"
             raise UnprocessableError(f"warm_start {message}.", errors=[FieldError("warm_start", message)])
         if models.champion_version(connection, project, model) is None:
             return None, f"Model '{model}' has no champion yet, so this job starts fresh (warm_start: champion)."
@@ -109,7 +107,7 @@ def resolve_start(
         if last is None:
             return (
                 None,
-                "No job of this schedule has succeeded yet, so this one starts fresh (warm_start: last_success).",
+                "No job of this schedule has succeeded yet, so this starts fresh (warm_start: last_success).",
             )
         return last[0], None
     return wanted, None
@@ -143,10 +141,8 @@ def _record(
         before = firings.at(connection, schedule.id, [due_at]).get(due_at)
         if before is not None:
             reason = " ".join(filter(None, (reason, f"Before the backfill it was {before.outcome}.")))
-            changes = {"outcome": outcome, "reason": reason, "job_id": job_id, "backfill": True}
-            firings.change(
-                connection, before.id, fired_at=as_text(datetime.now(UTC)), triggered_by="backfill", **changes
-            )
+            changes = {"outcome": outcome, "reason": reason, "job_id": job_id, "triggered_by": "backfill"}
+            firings.change(connection, before.id, fired_at=now(), backfill=True, **changes)
             return before.id
     return firings.add(
         connection,
@@ -163,9 +159,8 @@ def _cancel(connection: Transaction, unfinished: Sequence[Job], successor: str) 
     for job in unfinished:
         if not can_cancel(job.status):
             continue
-        if not jobs.move(
-            connection, job, "cancelling", f"job {successor} takes its place (overlap_policy: cancel_running)"
-        ):
+        reason = f"job {successor} takes its place (overlap_policy: cancel_running)"
+        if not jobs.move(connection, job, "cancelling", reason):
             raise WriteConflictError(job.id)
 
 

@@ -27,7 +27,9 @@ class Check(Request):
     """What the new data must be like, compared with what the champion was trained on; null is not checked."""
 
     min_rows: Annotated[int, Field(ge=1)] | None = None
-    rows_vs_last: Annotated[list[Ratio], Field(min_length=2, max_length=2), AfterValidator(_in_order)] | None = [0.5, 2]
+    rows_vs_last: Annotated[list[Ratio], Field(min_length=2, max_length=2), AfterValidator(_in_order)] | None = Field(
+        default_factory=lambda: [0.5, 2.0]
+    )
     max_null_fraction: Fraction | None = None
     max_psi: Annotated[float, Field(gt=0, le=1000)] | None = None
     same_columns: bool = True
@@ -40,7 +42,7 @@ class Promotion(Request):
     unless_worse_by: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     must_beat_linear: bool = False
-    floors: dict[Metric, Floor] = {}
+    floors: dict[Metric, Floor] = Field(default_factory=dict)
     mode: Literal["auto", "manual"] = "auto"
 
 
@@ -57,7 +59,7 @@ class Notify(Request):
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     secret_env: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    events: list[Event] = []
+    events: list[Event] = Field(default_factory=list)
 
 
 class ScheduleRequest(Request):
@@ -78,16 +80,12 @@ class ScheduleRequest(Request):
     promotion: Promotion | None = None
     notify: Notify | None = None
     paused: bool = False
-    tags: dict[Name, Annotated[str, Field(max_length=5000)]] = {}
+    tags: dict[Name, Annotated[str, Field(max_length=5000)]] = Field(default_factory=dict)
 
 
 Place = Annotated[str, Field(min_length=10, max_length=40)]
-BackfillRequest = create_model(
-    "BackfillRequest",
-    __base__=Request,
-    __doc__="The due times to make up for: from a day or moment to another, both included.",
-    **{"from": (Place, ...), "to": (Place, ...)},  # `from` is a word of Python's own
-)
+_PLACES: dict[str, Any] = {"from": (Place, ...), "to": (Place, ...)}  # `from` is a word of Python's own
+BackfillRequest = create_model("BackfillRequest", __base__=Request, **_PLACES)
 
 
 class ScheduleDescription(ScheduleRequest):

@@ -74,7 +74,7 @@ class Scheduler:
         return decision
 
     def _fire_due(self, schedule: Schedule, moment: datetime) -> None:
-        """Bring the ledger up to `moment`, in one transaction; the jobs of one catch-up do not stand in each other's way."""
+        """Bring the ledger up to `moment` in one transaction. Jobs of one catch-up do not overlap each other."""
         step = passed(schedule, moment)
         with self._database.read() as connection:
             known = firings.at(connection, schedule.id, [as_text(entry.due_at) for entry in step.entries])

@@ -1,4 +1,4 @@
-"""What a schedule does, as pure functions of its row, the clock and a few facts: which due times fire, and what waits."""
+"""What a schedule does: which due times fire, and what waits. Pure functions of its row, the clock and a few facts."""
 
 import re
 from collections.abc import Sequence
@@ -72,10 +72,8 @@ def passed(schedule: Schedule, now: datetime) -> Step:
     on_time_only = schedule.catch_up == "skip"
     window = ON_TIME if on_time_only else max(ON_TIME, timedelta(seconds=schedule.catch_up_window_seconds))
     missed, due, following = _split(schedule, now, now - window)
-    why = "The dispatcher was not there in time, and catch_up is skip."
-    why = (
-        why if on_time_only else f"It was seen more than {window.total_seconds():.0f} s late (catch_up_window_seconds)."
-    )
+    setting = "catch_up: skip" if on_time_only else "catch_up_window_seconds"
+    why = f"It was seen more than {window.total_seconds():.0f} s late ({setting})."
     entries = _rows("missed", missed, why)
     if schedule.catch_up == "all":
         left_out, fire = due[:-MOST_CAUGHT_UP], due[-MOST_CAUGHT_UP:]

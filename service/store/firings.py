@@ -77,6 +77,14 @@ def get(connection: Connection, firing_id: str) -> Firing | None:
     return _first(connection, _rows().where(firings.c.id == firing_id))
 
 
+def required(connection: Connection, firing_id: str) -> Firing:
+    """The row with this id, which must be there."""
+    firing = get(connection, firing_id)
+    if firing is None:
+        raise LookupError(firing_id)
+    return firing
+
+
 def of_job(connection: Connection, job_id: str) -> Firing | None:
     """The row whose job this is."""
     return _first(connection, _rows().where(firings.c.job_id == job_id))

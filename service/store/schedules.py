@@ -105,7 +105,7 @@ def due(connection: Connection, moment: str) -> list[Schedule]:
 
 
 def waiting_for_data(connection: Connection) -> list[tuple[Schedule, str, int, str]]:
-    """Schedules on new data whose dataset has a newer version that is ready: with its id, sequence, and when it came."""
+    """Schedules on new data that have not seen the newest ready version: with its id, sequence and created_at."""
     newest = select(datasets.c.project, datasets.c.name, func.max(datasets.c.sequence).label("sequence"))
     newest = newest.where(datasets.c.status == "ready").group_by(datasets.c.project, datasets.c.name)
     latest = newest.subquery()
@@ -131,7 +131,7 @@ def edit(connection: Connection, schedule: Schedule, **changes: object) -> bool:
 
 
 def go_on(connection: Connection, schedule: Schedule, **changes: object) -> bool:
-    """Record how far the ledger goes, if nobody has edited the schedule since the caller saw it; whether that was so."""
+    """Record how far the ledger goes, unless somebody has edited the schedule meanwhile; whether it was recorded."""
     seen = (schedules.c.id == schedule.id) & (schedules.c.revision == schedule.revision)
     return connection.execute(schedules.update().where(seen).values(**changes)).rowcount > 0
 
