@@ -213,7 +213,7 @@ class Client:
 
     def edit_schedule(self, reference: str, changes: Mapping[str, Any]) -> Answer:
         """The schedule with the fields of `changes` in place of its own."""
-        return self._connection.send_json(f"/v1/schedules/{_part(reference)}", dict(changes), method="PATCH")
+        return self._connection.ask("PATCH", f"/v1/schedules/{_part(reference)}", json=dict(changes))
 
     def pause_schedule(self, reference: str) -> Answer:
         """Let nothing come due until it is resumed."""

@@ -135,10 +135,10 @@ def backfill_schedule(
     dry_run: Annotated[bool, Query(description="Only say which due times it would be")] = False,  # noqa: FBT002
 ) -> JSONResponse:
     """Make the jobs of due times that have passed and have none. Their models are never promoted."""
-    request = read(BackfillRequest, body)
+    span = read(BackfillRequest, body).model_dump()
     with context.database.read() as connection:
         found = _required(connection, schedule)
-        moments = _moments(found, getattr(request, "from"), request.to, datetime.now(UTC))
+        moments = _moments(found, span["from"], span["to"], datetime.now(UTC))
         known = firings.at(connection, found.id, map(as_text, moments))
     wanted = [moment for moment in moments if as_text(moment) not in known or known[as_text(moment)].job_id is None]
     if dry_run:
