@@ -80,17 +80,20 @@ class Scheduler:
             known = firings.at(connection, schedule.id, [as_text(entry.due_at) for entry in step.entries])
         step = step._replace(entries=[entry for entry in step.entries if as_text(entry.due_at) not in known])
         try:
-            with self._database.write() as connection:
-                self._record(connection, schedule, step)
-        except WriteConflictError:
-            self._log.info("firing_made_by_another", schedule_id=schedule.id)
+            self._write(schedule, step)
         except DatabaseUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - it is logged, and the other schedules must go on
             self._log.exception("firing_failed", schedule_id=schedule.id)
-            reason = internal("Gradsum could not make the job", error)["message"]
+            self._write(schedule, step, failed=internal("Gradsum could not make the job", error)["message"])
+
+    def _write(self, schedule: Schedule, step: Step, failed: str | None = None) -> None:
+        """Record all of `step`, or nothing where another dispatcher was quicker."""
+        try:
             with self._database.write() as connection:
-                self._record(connection, schedule, step, failed=reason)
+                self._record(connection, schedule, step, failed)
+        except WriteConflictError:
+            self._log.info("firing_made_by_another", schedule_id=schedule.id)
 
     def _record(self, connection: Transaction, schedule: Schedule, step: Step, failed: str | None = None) -> None:
         following = None if step.next_due_at is None else as_text(step.next_due_at)
