@@ -153,8 +153,8 @@ def _wrong_bounds(field: _Field, first: str | None, last: str | None) -> str | N
     known = [bound for bound in bounds if bound is not None]
     if len(known) < len(bounds):
         return f"it goes from {field.lowest} to {field.highest}"
-    if known != sorted(known):
-        return "a range begins with the smaller one; write two, with a comma between them"
+    if len(known) > 1 and known[0] >= known[1]:  # cronsim takes 5-5/2 for 5-59/2
+        return "a range goes from a smaller one to a larger one; put a comma between several"
     return None
 
 
