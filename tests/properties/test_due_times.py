@@ -107,14 +107,14 @@ def numbers(low: int, high: int) -> st.SearchStrategy[str]:
     )
 
 
-NIGHT = st.one_of(st.integers(0, 4).map(str), numbers(0, 23))
+NIGHT = st.one_of(st.integers(0, 4).map(str), st.just("0-3"), st.just("*/6"), numbers(0, 23))
 EXPRESSIONS = st.tuples(
     numbers(0, 59), NIGHT, st.one_of(st.just("*"), numbers(1, 31)), st.one_of(st.just("*"), numbers(1, 12)),
     st.one_of(st.just("*"), numbers(0, 7)),
 ).map(" ".join)  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(cron=EXPRESSIONS, zone=st.sampled_from(ZONES))
 def test_two_years_of_due_times_are_those_of_a_scan_of_every_minute(cron: str, zone: str) -> None:
     try:
@@ -180,7 +180,8 @@ def test_from_any_moment_on_the_next_due_time_is_the_same() -> None:
         ("61 * * * *", "field 1 of 5"), ("* * * *", "has 4 fields"), ("*/0 * * * *", "from 1 to 59"),
         ("@reboot", "does not know '@reboot'"), ("0 0 31 2 *", "never fires"), ("* * * * * *", "once a minute"),
         ("*/90 * * * *", "from 1 to 59"), ("٣ * * * *", "field 1 of 5"), ("0 0 L * *", "field 3 of 5"),
-        ("0 0 * * 1#2", "field 5 of 5"), ("0 22-2 * * *", "smaller one"), ("1-1/2 * * * *", "smaller one"), ("5/10 * * * *", "before it"),
+        ("0 0 * * 1#2", "field 5 of 5"), ("0 22-2 * * *", "smaller one"), ("1-1/2 * * * *", "smaller one"),
+        ("5/10 * * * *", "before it"),
         ("", "has 0 fields"), ("0 0 0 * *", "field 3 of 5"), ("1,, * * * *", "field 1 of 5"), ("0 24 * * *", "field 2"),
     ],
 )  # fmt: skip
