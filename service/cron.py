@@ -99,7 +99,10 @@ def due_times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     """
     zone = ZoneInfo(timezone)
     follows_clock = any(field.startswith("*") for field in cron.split()[:2])
-    start = after.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0) - LONGEST_FOLD
+    start = after.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0) - MINUTE
+    offsets = {(after + shift).astimezone(zone).utcoffset() for shift in (-LONGEST_FOLD, 0 * MINUTE, LONGEST_FOLD)}
+    if len(offsets) > 1:  # minutes that the clock shows earlier may come later
+        start -= LONGEST_FOLD
     coming: list[datetime] = []
     last = after.astimezone(UTC)
     for local in CronSim(cron, start):

@@ -54,6 +54,11 @@ def fire(
     return _record(connection, schedule, occasion, outcome, reason, job_id)
 
 
+def jobs_beside(connection: Transaction, schedule: Schedule) -> list[Job]:
+    """The unfinished jobs of the schedule that its overlap policy looks at."""
+    return firings.unfinished_jobs(connection, schedule.id, cancelling=schedule.overlap_policy != "cancel_running")
+
+
 def check_job(
     connection: Transaction, settings: Settings, project: str, definition: dict[str, Any], due_at: datetime
 ) -> Submission:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from service.decisions import Decision
 from service.failures import internal
-from service.firings import Occasion, fire
+from service.firings import Occasion, fire, jobs_beside
 from service.logs import Log
 from service.schedules import Entry, Step, before_training, is_cool, passed
 from service.settings import Settings
@@ -99,7 +99,7 @@ class Scheduler:
         following = None if step.next_due_at is None else as_text(step.next_due_at)
         if not schedules.go_on(connection, schedule, next_due_at=following):
             return  # it was edited or deleted meanwhile
-        beside = firings.unfinished_jobs(connection, schedule.id)
+        beside = jobs_beside(connection, schedule)
         for entry in step.entries:
             if entry.do == "fire" and failed is None:
                 firing_id = fire(connection, self._settings, schedule, Occasion(entry.due_at), beside)
@@ -116,7 +116,7 @@ class Scheduler:
         try:
             with self._database.write() as connection:
                 if schedules.go_on(connection, schedule, seen_dataset=sequence):
-                    beside = firings.unfinished_jobs(connection, schedule.id)
+                    beside = jobs_beside(connection, schedule)
                     fire(connection, self._settings, schedule, occasion, beside)
         except WriteConflictError:
             self._log.info("firing_made_by_another", schedule_id=schedule.id)

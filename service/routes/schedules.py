@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Query
 from fastapi.responses import JSONResponse
 
 from service.errors import ConflictError, NotFoundError, UnprocessableError
-from service.firings import Occasion, fire
+from service.firings import Occasion, fire, jobs_beside
 from service.requests import read
 from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
 from service.routes.idempotency import Key, check_key, made_before, remember
@@ -105,7 +105,7 @@ def trigger_schedule(context: InContext, schedule: str, idempotency_key: Key = N
         firing = made_before(connection, idempotency_key, asked, firings.get)
         if firing is None:
             found = _required(connection, schedule)
-            beside = firings.unfinished_jobs(connection, found.id)
+            beside = jobs_beside(connection, found)
             firing_id = fire(connection, context.settings, found, Occasion(datetime.now(UTC), "user"), beside)
             remember(connection, idempotency_key, asked, firing_id)
             firing = firings.required(connection, firing_id)

@@ -118,11 +118,12 @@ def last_fired_at(connection: Connection, schedule_id: str) -> str | None:
     return connection.execute(query.where(firings.c.outcome == "fired", firings.c.backfill.is_(False))).scalar()
 
 
-def unfinished_jobs(connection: Connection, schedule_id: str, *, limit: int | None = None) -> list[Job]:
-    """The jobs of the schedule that are not final, oldest first."""
+def unfinished_jobs(connection: Connection, schedule_id: str, *, cancelling: bool = True) -> list[Job]:
+    """The jobs of the schedule that are not final, oldest first, with or without those that are being cancelled."""
     query = select(jobs).join(firings, firings.c.job_id == jobs.c.id)
     query = query.where(firings.c.schedule_id == schedule_id, jobs.c.status.not_in(FINAL))
-    return [Job(**row) for row in connection.execute(query.order_by(jobs.c.sequence).limit(limit)).mappings()]
+    query = query if cancelling else query.where(jobs.c.status != "cancelling")
+    return [Job(**row) for row in connection.execute(query.order_by(jobs.c.sequence)).mappings()]
 
 
 def unfinished_before(connection: Connection, schedule_id: str, sequence: int) -> str | None:
