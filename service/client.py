@@ -213,6 +213,49 @@ class Client:
         body = {"version": version} | ({} if reason is None else {"reason": reason})
         return self._connection.send_json(f"/v1/models/{_part(name)}/promote", body)
 
+    def add_schedule(self, body: object) -> Answer:
+        """The accepted schedule."""
+        return self._connection.send_json("/v1/schedules", body, {"Idempotency-Key": uuid.uuid4().hex})
+
+    def schedules(self, **filters: str | int | None) -> Answer:
+        """A page of schedules; filters: limit, after, name."""
+        return self._connection.ask("GET", "/v1/schedules", params=_given(filters))
+
+    def schedule(self, reference: str) -> Answer:
+        """The schedule with this id or name."""
+        return self._connection.ask("GET", f"/v1/schedules/{_part(reference)}")
+
+    def edit_schedule(self, reference: str, changes: Mapping[str, Any]) -> Answer:
+        """The schedule with the fields of `changes` in place of its own."""
+        return self._connection.ask("PATCH", f"/v1/schedules/{_part(reference)}", json=dict(changes))
+
+    def pause_schedule(self, reference: str) -> Answer:
+        """Let nothing come due until it is resumed."""
+        return self._connection.ask("POST", f"/v1/schedules/{_part(reference)}/pause")
+
+    def resume_schedule(self, reference: str) -> Answer:
+        """Go on with the next due time."""
+        return self._connection.ask("POST", f"/v1/schedules/{_part(reference)}/resume")
+
+    def trigger_schedule(self, reference: str) -> Answer:
+        """Fire now: the firing, with its job or the reason why there is none."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        return self._connection.ask("POST", f"/v1/schedules/{_part(reference)}/trigger", headers=headers)
+
+    def delete_schedule(self, reference: str) -> Answer:
+        """Forget the schedule and its ledger; its jobs stay."""
+        return self._connection.ask("DELETE", f"/v1/schedules/{_part(reference)}")
+
+    def firings(self, reference: str, **filters: str | int | None) -> Answer:
+        """A page of a schedule's ledger; filters: limit, after, outcome."""
+        return self._connection.ask("GET", f"/v1/schedules/{_part(reference)}/firings", params=_given(filters))
+
+    def backfill(self, reference: str, first: str, last: str, *, dry_run: bool = False) -> Answer:
+        """Make the jobs of due times that have passed and have none, from a day or moment to another."""
+        path = f"/v1/schedules/{_part(reference)}/backfill"
+        parameters = {"dry_run": "true"} if dry_run else {}
+        return self._connection.send_json(path, {"from": first, "to": last}, params=parameters)
+
     def ready(self) -> Answer:
         """How the parts of the service are; ApiError (503) where it can't work."""
         return self._connection.ask("GET", "/readyz")

@@ -22,6 +22,7 @@ from service.paths import start_path
 from service.preparation import Preparation
 from service.recording import record
 from service.refusals import Refusals
+from service.scheduler import Scheduler
 from service.settings import Settings
 from service.store import components, datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, now
@@ -66,6 +67,7 @@ class Dispatcher:
         self._fetch = Child("service.prepare", log, environment=resources.ENVIRONMENT, when_asked=True)
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._fetching = Fetching(database, settings, self._fetch, log)
+        self._scheduler = Scheduler(database, settings, log)
         self._sweep_at = 0.0
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()
@@ -113,6 +115,7 @@ class Dispatcher:
         if not self._leadership.holds():
             self._step_down()
             return
+        self._scheduler.look()
         with self._database.read() as connection:
             waiting = datasets.preparing(connection)
             outline = jobs.outline(connection)
@@ -173,6 +176,8 @@ class Dispatcher:
 
     def _advance(self, job: Job, sources: Sources) -> None:
         decision = decide(job, self._facts(job, sources))
+        if decision.step == "prepare":
+            decision = self._scheduler.before_training(job, sources.dataset, decision)
         match decision.step:
             case "cancel":
                 self._cancel(job)

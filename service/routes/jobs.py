@@ -4,15 +4,16 @@ import shutil
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Query
+from fastapi import APIRouter, Body, Query
 from fastapi.responses import FileResponse, JSONResponse
 
 from service.decisions import waits_for_numerics
-from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, UnprocessableError
+from service.errors import ConflictError, NotFoundError, UnavailableError
 from service.jobs import FINAL, can_cancel
 from service.paths import job_directory, model_directory
 from service.requests import read
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
+from service.routes.idempotency import Key, check_key, made_before, remember
 from service.schemas import (
     JOB_EXAMPLES,
     DeletedDocument,
@@ -27,20 +28,18 @@ from service.store import jobs, metrics, models, notifications, tracking
 from service.store.database import Transaction
 from service.store.jobs import Job
 from service.strict_route import StrictRoute
-from service.submission import accept, fingerprint, plan_of, read_submission
+from service.submission import accept, plan_of, read_submission
 from service.views import View, deleted_view, job_view, page_view
 from workers.spec import JobSpec
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
-LONGEST_KEY = 255
 LARGEST_EPOCH = 2_000_000_000
 
 OTHER_NUMERICS = "It was resumed with accept_other_numerics: its bits may differ from those of another run."
 
 ResumeBody = Annotated[Any, Described(ResumeRequest), Body()]
 JobBody = Annotated[Any, Described(JobSpec), Body(openapi_examples=JOB_EXAMPLES)]
-Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Makes a repeated request safe")]
 Status = Literal["queued", "starting", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
 
 
@@ -65,7 +64,7 @@ def submit_job(
         plan = plan_of(submission, context.settings.worker_slots)
         answer = {"spec": submission.spec.model_dump(), "plan": plan._asdict(), "warnings": submission.warnings}
         return JSONResponse(answer)
-    _check_key(idempotency_key)
+    check_key(idempotency_key)
     view = _view(context, _submitted(context, actor, idempotency_key, body))
     return JSONResponse(view, 201, {"Location": f"/v1/jobs/{view['id']}"})
 
@@ -172,38 +171,16 @@ def download_weights(context: InContext, job_id: str) -> Npz:
 def _submitted(context: Context, actor: str, key: str | None, body: object) -> Job:
     """The job that this body makes, or that it made before under the same key."""
     with context.database.read() as connection:
-        job = _made_before(connection, actor, key, body)
+        job = made_before(connection, actor, key, body, jobs.get)
         if job is not None:
             return job
         submission = read_submission(connection, context.settings, PROJECT, body)
     with context.database.write() as connection:
-        job = _made_before(connection, actor, key, body)  # meanwhile
+        job = made_before(connection, actor, key, body, jobs.get)  # meanwhile
         if job is None:
             job = accept(connection, submission, PROJECT, actor)
-            if key is not None:
-                jobs.remember_key(connection, PROJECT, actor, key, fingerprint(body), job.id)
+            remember(connection, actor, key, body, job.id)
     return job
-
-
-def _made_before(connection: Transaction, actor: str, key: str | None, body: object) -> Job | None:
-    recalled = None if key is None else jobs.recall_key(connection, PROJECT, actor, key)
-    if recalled is None:
-        return None
-    request_sha256, job_id = recalled
-    if request_sha256 != fingerprint(body):
-        message = "This Idempotency-Key came with another body before. Use a new key for a new request."
-        raise UnprocessableError(message, code="idempotency_key_reused", field="Idempotency-Key")
-    job = jobs.get(connection, job_id)
-    if job is None:
-        message = f"The job that this Idempotency-Key made, {job_id}, was deleted. Use a new key."
-        raise ConflictError(message, code="job_deleted")
-    return job
-
-
-def _check_key(key: str | None) -> None:
-    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
-        message = f"An Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters."
-        raise BadRequestError(message, code="invalid_idempotency_key", field="Idempotency-Key")
 
 
 def _required(connection: Transaction, job_id: str) -> Job:

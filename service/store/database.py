@@ -67,9 +67,21 @@ def migrate(url: str) -> None:
         engine.dispose()
 
 
+@contextlib.contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """A part of a transaction that leaves nothing if the block raises, while the rest may go on."""
+    with connection.begin_nested():
+        yield
+
+
 def now() -> str:
     """The time as every table keeps it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return as_text(datetime.now(UTC))
+
+
+def as_text(moment: datetime) -> str:
+    """A moment as every table keeps it, so that text sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @contextlib.contextmanager

@@ -175,6 +175,13 @@ def fail(connection: Connection, job: Job, error: dict[str, Any], **changes: obj
     return move(connection, job, "failed", error["message"], error=error, **changes)
 
 
+def cancel_at_once(connection: Connection, job: Job, reason: str | None) -> bool:
+    """End a job that has no driver, so that there is nothing to wait for; whether it was as the caller saw it."""
+    if not move(connection, job, "cancelling", reason):
+        return False
+    return move(connection, required(connection, job.id), "cancelled", reason)
+
+
 def change(connection: Connection, job: Job, **changes: object) -> bool:
     """Change columns of `job` if it is still in the state and attempt that the caller saw; whether it was."""
     updated = connection.execute(

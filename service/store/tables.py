@@ -155,6 +155,58 @@ champions = Table(
     Column("reason", String(2000)),
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("project", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("group_id", String(40)),
+    Column("name", String(200), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("on", String(20), nullable=False),  # cron | new_data | drift
+    Column("cron", String(200)),  # as it was written
+    Column("timezone", String(64), nullable=False),
+    Column("job", JSON, nullable=False),  # a job's body, with what a due time fills in still open
+    Column("overlap_policy", String(20), nullable=False),
+    Column("catch_up", String(20), nullable=False),
+    Column("catch_up_window_seconds", Integer, nullable=False),
+    Column("on_unchanged_data", String(20), nullable=False),
+    Column("cool_down_seconds", Integer, nullable=False),
+    Column("drift", JSON),
+    Column("check", JSON),
+    Column("promotion", JSON),
+    Column("notify", JSON),
+    Column("paused", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),  # one more with every edit
+    Column("next_due_at", String(32)),  # the first due time that is not in the ledger; null where there is none
+    Column("seen_dataset", Integer, nullable=False),  # the newest version (sequence) that on: new_data has taken
+    UniqueConstraint("project", "name"),
+    Index("ix_schedules_next_due_at", "next_due_at"),
+)
+
+firings = Table(
+    "firings",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("schedule_id", String(40), ForeignKey("schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("due_at", String(32), nullable=False),
+    Column("due_times", Integer),  # how many the row stands for; null where they were too many to count
+    Column("fired_at", String(32), nullable=False),
+    Column("triggered_by", String(20), nullable=False),  # cron | user | new_data | drift | backfill
+    Column("outcome", String(20), nullable=False),
+    Column("reason", String(2000)),
+    Column("job_id", String(40), ForeignKey("jobs.id", ondelete="SET NULL")),
+    Column("backfill", Boolean, nullable=False),
+    Column("verdict", JSON),  # verdict, reason, scores
+    Column("notifications", JSON),
+    Index("uq_firings_schedule_id_due_at", "schedule_id", "due_at", unique=True),  # a due time fires once
+    Index("ix_firings_job_id", "job_id"),
+)
+
 tracking = Table(
     "tracking",
     metadata,

@@ -1,0 +1,279 @@
+"""Schedules: jobs that are made at due times or when data changes, and the ledger of what became of each."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from fastapi.responses import JSONResponse
+
+from service.errors import ConflictError, NotFoundError, UnprocessableError
+from service.firings import Occasion, fire, jobs_beside
+from service.requests import read
+from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
+from service.routes.idempotency import Key, check_key, made_before, remember
+from service.schedule_definitions import merged, read_definition
+from service.schedule_schemas import (
+    SCHEDULE_EXAMPLES,
+    BackfillDocument,
+    BackfillRequest,
+    FiringDocument,
+    FiringList,
+    Outcome,
+    ScheduleDescription,
+    ScheduleDocument,
+    ScheduleList,
+)
+from service.schedule_views import firing_view, schedule_view, short
+from service.schedules import between, first_due, given_up, moment_of
+from service.schemas import DeletedDocument, Described
+from service.store import firings, schedules
+from service.store.database import Transaction, as_text
+from service.store.schedules import Schedule
+from service.strict_route import StrictRoute
+from service.views import View, deleted_view, page_view
+from workers.errors import FieldError
+
+router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
+
+MOST_BACKFILLED = 366
+"""Due times of one backfill: a year of nights."""
+WHEN = ("cron", "timezone", "on", "paused")
+"""The fields that decide when it fires: an edit of them begins anew, behind the present."""
+
+ScheduleBody = Annotated[Any, Described(ScheduleDescription), Body(openapi_examples=SCHEDULE_EXAMPLES)]
+PatchBody = Annotated[Any, Body(openapi_examples={"cron": {"value": {"cron": "0 4 * * *"}}})]
+BackfillBody = Annotated[Any, Described(BackfillRequest), Body()]
+OneSchedule: dict[int | str, dict[str, Any]] = {200: {"model": ScheduleDocument}}
+
+
+@router.post("", status_code=201, responses={201: {"model": ScheduleDocument}})
+def add_schedule(context: InContext, actor: Actor, body: ScheduleBody, idempotency_key: Key = None) -> JSONResponse:
+    """Accept a schedule; its job is tried with the first due time."""
+    check_key(idempotency_key)
+    view = _view(context, _added(context, actor, idempotency_key, body).id)
+    return JSONResponse(view, 201, {"Location": f"/v1/schedules/{view['id']}"})
+
+
+@router.get("", responses={200: {"model": ScheduleList}})
+def list_schedules(context: InContext, limit: Limit = 100, after: After = None, name: Name = None) -> JSONResponse:
+    """The schedules, newest first."""
+    now = datetime.now(UTC)
+    with context.database.read() as connection:
+        found, has_more = schedules.listed(connection, PROJECT, limit=limit, after=after, name=name)
+    return JSONResponse(page_view([schedule_view(schedule, now) for schedule in found], has_more=has_more))
+
+
+@router.get("/{schedule}", responses=OneSchedule)
+def show_schedule(context: InContext, schedule: str) -> JSONResponse:
+    """One schedule, by its id or name."""
+    return JSONResponse(_view(context, schedule))
+
+
+@router.patch("/{schedule}", responses=OneSchedule)
+def edit_schedule(context: InContext, schedule: str, body: PatchBody) -> JSONResponse:
+    """Change the fields that are given, of `job` too; due times that have passed never fire because of an edit."""
+    return JSONResponse(_edited(context, schedule, body))
+
+
+@router.post("/{schedule}/pause", responses=OneSchedule)
+def pause_schedule(context: InContext, schedule: str) -> JSONResponse:
+    """Let nothing come due until it is resumed; jobs that it made go on."""
+    return JSONResponse(_edited(context, schedule, {"paused": True}))
+
+
+@router.post("/{schedule}/resume", responses=OneSchedule)
+def resume_schedule(context: InContext, schedule: str) -> JSONResponse:
+    """Go on with the next due time; those that passed meanwhile do not fire."""
+    return JSONResponse(_edited(context, schedule, {"paused": False}))
+
+
+@router.delete("/{schedule}", responses={200: {"model": DeletedDocument}})
+def delete_schedule(context: InContext, schedule: str) -> JSONResponse:
+    """Forget a schedule with its ledger; the jobs that it made stay."""
+    with context.database.write() as connection:
+        found = _required(connection, schedule)
+        schedules.delete(connection, found.id)
+    return JSONResponse(deleted_view("schedule", found.id))
+
+
+@router.post("/{schedule}/trigger", status_code=201, responses={201: {"model": FiringDocument}})
+def trigger_schedule(context: InContext, actor: Actor, schedule: str, idempotency_key: Key = None) -> JSONResponse:
+    """Fire now, also where it is paused or the data is unchanged; the overlap policy holds."""
+    check_key(idempotency_key)
+    asked = {"trigger": schedule}
+    with context.database.write() as connection:
+        firing = made_before(connection, actor, idempotency_key, asked, firings.get)
+        if firing is None:
+            found = _required(connection, schedule)
+            beside = jobs_beside(connection, found)
+            firing_id = fire(connection, context.settings, found, Occasion(datetime.now(UTC), "user"), beside)
+            remember(connection, actor, idempotency_key, asked, firing_id)
+            firing = firings.required(connection, firing_id)
+        return JSONResponse(firing_view(firing), 201)
+
+
+@router.get("/{schedule}/firings", responses={200: {"model": FiringList}})
+def list_firings(
+    context: InContext,
+    schedule: str,
+    limit: Limit = 100,
+    after: After = None,
+    outcome: Annotated[Outcome | None, Query(description="Only those that ended so")] = None,
+) -> JSONResponse:
+    """The ledger: what became of each due time, newest first."""
+    with context.database.read() as connection:
+        found = _required(connection, schedule)
+        rows, has_more = firings.listed(connection, found.id, limit=limit, after=after, outcome=outcome)
+    return JSONResponse(page_view([firing_view(row) for row in rows], has_more=has_more))
+
+
+@router.post("/{schedule}/backfill", status_code=201, responses={k: {"model": BackfillDocument} for k in (200, 201)})
+def backfill_schedule(
+    context: InContext,
+    schedule: str,
+    body: BackfillBody,
+    dry_run: Annotated[bool, Query(description="Only say which due times it would be")] = False,  # noqa: FBT002
+) -> JSONResponse:
+    """Make the jobs of due times that have passed and have none. Their models are never promoted."""
+    span = read(BackfillRequest, body).model_dump()
+    with context.database.read() as connection:
+        found = _required(connection, schedule)
+        moments = _moments(found, span["from"], span["to"], datetime.now(UTC))
+        known = firings.at(connection, found.id, map(as_text, moments))
+    wanted = [moment for moment in moments if as_text(moment) not in known or known[as_text(moment)].job_id is None]
+    if dry_run:
+        rows = [known.get(as_text(moment)) for moment in wanted]
+        entries = [
+            {"due_at": short(as_text(moment)), "outcome": row and row.outcome, "reason": row and row.reason}
+            for moment, row in zip(wanted, rows, strict=True)
+        ]
+        return JSONResponse(page_view(entries, has_more=False, key="due_at"))
+    views = [_backfilled(context, found, moment) for moment in wanted]
+    return JSONResponse(page_view([view for view in views if view], has_more=False), 201)
+
+
+def _added(context: Context, actor: str, key: str | None, body: object) -> Schedule:
+    """The schedule that this body makes, or that it made before under the same key."""
+    now = datetime.now(UTC)
+    with context.database.read() as connection:
+        schedule = made_before(connection, actor, key, body, schedules.get)
+        if schedule is not None:
+            return schedule
+        definition = read_definition(connection, context.settings, PROJECT, body, now)
+    with context.database.write() as connection:
+        schedule = made_before(connection, actor, key, body, schedules.get)  # meanwhile
+        if schedule is None:
+            schedule = _add(connection, actor, definition, now)
+            remember(connection, actor, key, body, schedule.id)
+    return schedule
+
+
+def _add(connection: Transaction, actor: str, definition: dict[str, Any], now: datetime) -> Schedule:
+    _check_name(connection, definition["name"], None)
+    when = _when(connection, definition, now)
+    return schedules.add(connection, definition, project=PROJECT, actor=actor, **when)
+
+
+def _when(connection: Transaction, definition: dict[str, Any], after: datetime) -> dict[str, Any]:
+    """Where the ledger goes on from: the first due time behind `after`, or the data that is there already."""
+    due = None if definition["paused"] else first_due(definition["cron"], definition["timezone"], after)
+    seen = 0
+    if definition["on"] == "new_data":
+        seen = schedules.newest_version(connection, PROJECT, definition["job"]["dataset"])
+    return {"next_due_at": None if due is None else as_text(due), "seen_dataset": seen}
+
+
+def _edited(context: Context, reference: str, body: object) -> View:
+    """The schedule with the fields of `body` changed."""
+    now = datetime.now(UTC)
+    edited = False
+    while not edited:  # somebody may edit it in between
+        with context.database.read() as connection:
+            schedule = _required(connection, reference)
+            changed = merged(schedule, body)
+            definition = read_definition(connection, context.settings, PROJECT, changed, now)
+        with context.database.write() as connection:
+            _check_name(connection, definition["name"], schedule.id)
+            changes = dict(definition)
+            if any(definition[name] != getattr(schedule, name) for name in WHEN) or _other_data(schedule, definition):
+                changes |= _when(connection, definition, _ledger_end(connection, schedule, now))
+                _give_up(connection, schedule, now)
+            edited = schedules.edit(connection, schedule, **changes)
+    return _view(context, schedule.id)
+
+
+def _other_data(schedule: Schedule, definition: dict[str, Any]) -> bool:
+    return schedule.on == "new_data" and definition["job"]["dataset"] != schedule.job["dataset"]
+
+
+def _ledger_end(connection: Transaction, schedule: Schedule, now: datetime) -> datetime:
+    """The present, or the last due time of the ledger where the clock was put back: none fires twice."""
+    last = firings.last_due_at(connection, schedule.id, "cron")
+    return now if last is None else max(now, datetime.fromisoformat(last))
+
+
+def _give_up(connection: Transaction, schedule: Schedule, now: datetime) -> None:
+    for entry in given_up(schedule, now, "The schedule was edited or paused before it fired."):
+        due_at = as_text(entry.due_at)
+        firings.add(
+            connection, schedule_id=schedule.id, due_at=due_at, due_times=entry.due_times, triggered_by="cron",
+            outcome=entry.do, reason=entry.reason,
+        )  # fmt: skip
+
+
+def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View | None:
+    """The firing that makes up for one due time; None where its job was made meanwhile."""
+    due_at = as_text(moment)
+    with context.database.write() as connection:
+        known = firings.at(connection, schedule.id, [due_at]).get(due_at)
+        if known is not None and known.job_id is not None:
+            return None
+        occasion = Occasion(moment, "backfill")
+        firing_id = fire(connection, context.settings, schedule, occasion, [])
+        return firing_view(firings.required(connection, firing_id))
+
+
+def _moments(schedule: Schedule, first: str, last: str, now: datetime) -> list[datetime]:
+    """The due times that have passed in a span; UnprocessableError where it is none, or too long."""
+    if schedule.cron is None:
+        message = f"Schedule '{schedule.name}' has no cron expression, so there are no due times to make up for."
+        raise ConflictError(message, code="no_due_times")
+    begin, end = (_moment(schedule, name, text) for name, text in (("from", first), ("to", last)))
+    if end < begin:
+        raise _wrong("to", "must not be before from")
+    found = between(schedule, begin, min(end, now), MOST_BACKFILLED)
+    if len(found) > MOST_BACKFILLED:
+        raise _wrong("to", f"is too far from from: at most {MOST_BACKFILLED} due times are made up for at once")
+    return found
+
+
+def _moment(schedule: Schedule, field: str, text: str) -> datetime:
+    try:
+        return moment_of(text, schedule.timezone, end_of_day=field == "to")
+    except (ValueError, OverflowError):
+        message = f"must be a day or a moment such as 2026-11-01 or 2026-11-01T03:00:00Z, not '{text}'"
+        raise _wrong(field, message) from None
+
+
+def _wrong(field: str, message: str) -> UnprocessableError:
+    return UnprocessableError(f"{field} {message}.", errors=[FieldError(field, message)])
+
+
+def _check_name(connection: Transaction, name: str, own_id: str | None) -> None:
+    other = schedules.find(connection, PROJECT, name)
+    if other is not None and other.id != own_id:
+        message = f"There is a schedule '{name}' already. Choose another name, or change that one with PATCH."
+        raise ConflictError(message, code="name_taken", field="name")
+
+
+def _required(connection: Transaction, reference: str) -> Schedule:
+    is_id = reference.startswith("sch_")
+    found = schedules.get(connection, reference) if is_id else schedules.find(connection, PROJECT, reference)
+    if found is None or found.project != PROJECT:
+        raise NotFoundError(f"There is no schedule '{reference}'.")
+    return found
+
+
+def _view(context: Context, reference: str) -> View:
+    with context.database.read() as connection:
+        return schedule_view(_required(connection, reference), datetime.now(UTC))

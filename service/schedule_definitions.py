@@ -1,0 +1,82 @@
+"""From the body of POST or PATCH /v1/schedules to what a schedule's row keeps; with all that is wrong with it."""
+
+from datetime import datetime
+from typing import Any
+
+from service.cron import CronError, parse_cron, parse_timezone
+from service.errors import Problem, UnprocessableError, printable
+from service.firings import check_job
+from service.requests import clean_dataset_name, read
+from service.schedule_schemas import ScheduleRequest
+from service.schedules import first_due
+from service.settings import Settings
+from service.store.database import Transaction
+from service.store.schedules import Schedule
+from workers.errors import FieldError, GradsumError
+
+FIELDS = tuple(ScheduleRequest.model_fields)
+
+
+def read_definition(
+    connection: Transaction, settings: Settings, project: str, body: object, now: datetime
+) -> dict[str, Any]:
+    """The schedule that `body` defines, its job tried with the first due time; UnprocessableError with the fields."""
+    request = read(ScheduleRequest, body)
+    errors = _when_errors(request)
+    if errors:
+        raise _wrong(errors)
+    definition = {**request.model_dump(), "name": clean_dataset_name(request.name)}
+    sample = first_due(request.cron, request.timezone, now) or now
+    try:
+        check_job(connection, settings, project, definition, sample)
+    except (Problem, GradsumError) as problem:
+        raise _in_job(problem) from None
+    return definition
+
+
+def merged(schedule: Schedule, body: object) -> dict[str, Any]:
+    """The schedule's definition with what a PATCH gives: its fields, and of `job` the fields that are given."""
+    if not isinstance(body, dict):
+        raise UnprocessableError("body must be an object with the fields to change.", field="body")
+    definition = {name: getattr(schedule, name) for name in FIELDS}
+    job = body.get("job")
+    changes = {**body, "job": {**schedule.job, **job}} if isinstance(job, dict) else body
+    return {**definition, **changes}
+
+
+def _when_errors(request: ScheduleRequest) -> list[FieldError]:
+    """What is wrong with when it fires."""
+    errors = []
+    try:
+        parse_timezone(request.timezone)
+    except CronError as error:
+        errors.append(FieldError("timezone", str(error)))
+    if request.on != "cron" and request.cron is not None:
+        errors.append(FieldError("cron", f"must be null or left out where on is '{request.on}'"))
+    elif request.on == "cron" and request.cron is None:
+        errors.append(FieldError("cron", "is required where on is 'cron', for example '0 3 * * *'"))
+    elif request.cron is not None:
+        try:
+            parse_cron(request.cron)
+        except CronError as error:
+            errors.append(FieldError("cron", printable(str(error))))
+    if request.on == "drift" and request.drift is None:
+        errors.append(FieldError("drift", "is required where on is 'drift': the dataset that is watched"))
+    if request.on == "new_data" and not _is_name(request.job.get("dataset")):
+        errors.append(FieldError("job.dataset", "must be a dataset's name, without a version, where on is 'new_data'"))
+    return errors
+
+
+def _is_name(dataset: object) -> bool:
+    return isinstance(dataset, str) and "@" not in dataset and not dataset.startswith("ds_")
+
+
+def _in_job(problem: Problem | GradsumError) -> UnprocessableError:
+    """The problem of a job as one of the schedule that holds it."""
+    errors = [FieldError(f"job.{field}" if field != "body" else "job", message) for field, message in problem.errors]
+    detail = problem.detail if isinstance(problem, Problem) else problem.message
+    return UnprocessableError(detail, code=problem.code, errors=errors)
+
+
+def _wrong(errors: list[FieldError]) -> UnprocessableError:
+    return UnprocessableError("; ".join(" ".join(error) for error in errors).removesuffix(".") + ".", errors=errors)
