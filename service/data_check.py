@@ -34,6 +34,16 @@ def problems(check: Mapping[str, Any], measured: Measured) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
+def problems_alone(check: Mapping[str, Any], rows: int, null_fractions: Mapping[str, float]) -> list[Finding]:
+    """What can be said of data where there is no champion yet to compare it with."""
+    if rows == 0:
+        return [Finding("no_data", "The new data has no row.")]
+    found = [_too_few(check.get("min_rows"), rows)]
+    if check.get("max_null_fraction") is not None:
+        found.append(_missing(check["max_null_fraction"], {"null_fractions": null_fractions}))
+    return [finding for finding in found if finding is not None]
+
+
 def shifted(max_psi: float, measured: Measured) -> Finding | None:
     """The columns of the model whose values are spread otherwise than in the champion's data: drift, if there are any.
 

@@ -11,11 +11,13 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from service import resources
+from service.champions import Champions
 from service.child import Child, Lost, Message
 from service.decisions import Decision, Facts, decide, wanted_workers
 from service.facts import Sources
 from service.failures import fail, internal
 from service.imports.fetching import Fetching
+from service.judging import Judging
 from service.leadership import Leadership
 from service.logs import Log
 from service.paths import start_path
@@ -68,6 +70,7 @@ class Dispatcher:
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._fetching = Fetching(database, settings, self._fetch, log)
         self._scheduler = Scheduler(database, settings, log)
+        self._champions = Champions(database, settings, log, Judging(database, settings, self._prepare, log))
         self._sweep_at = 0.0
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()
@@ -116,6 +119,7 @@ class Dispatcher:
             self._step_down()
             return
         self._scheduler.look()
+        self._champions.look()
         with self._database.read() as connection:
             waiting = datasets.preparing(connection)
             outline = jobs.outline(connection)
@@ -174,10 +178,15 @@ class Dispatcher:
             self._log.exception("job_not_understood", job_id=job.id)
             fail(self._database, self._log, job, internal("Gradsum can't go on with this job", error))
 
+    def _let_train(self, job: Job, sources: Sources, decision: Decision) -> Decision:
+        """`decision`, unless it is to prepare a schedule's job that is to wait, or is not to train at all."""
+        for part in (self._scheduler, self._champions):
+            if decision.step == "prepare":
+                decision = part.before_training(job, sources.dataset, decision)
+        return decision
+
     def _advance(self, job: Job, sources: Sources) -> None:
-        decision = decide(job, self._facts(job, sources))
-        if decision.step == "prepare":
-            decision = self._scheduler.before_training(job, sources.dataset, decision)
+        decision = self._let_train(job, sources, decide(job, self._facts(job, sources)))
         match decision.step:
             case "cancel":
                 self._cancel(job)

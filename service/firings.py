@@ -121,6 +121,8 @@ def resolve_start(
 
 def _submit(connection: Transaction, settings: Settings, schedule: Schedule, occasion: Occasion) -> Job:
     body = job_body(schedule.job, schedule.name, schedule.timezone, occasion.due_at, occasion.dataset_id)
+    if schedule.notify is not None:
+        body = {"notify": schedule.notify, **body}
     start, warning = resolve_start(connection, schedule.project, body, schedule.id)
     submission = read_submission(connection, settings, schedule.project, {**body, "warm_start": start})
     if not is_asked_for(occasion.triggered_by) and isinstance(
@@ -149,8 +151,10 @@ def _record(
         before = firings.at(connection, schedule.id, [due_at]).get(due_at)
         if before is not None:
             reason = " ".join(filter(None, (reason, f"Before the backfill it was {before.outcome}.")))
-            changes = {"outcome": outcome, "reason": reason, "job_id": job_id, "triggered_by": "backfill"}
-            firings.change(connection, before.id, fired_at=now(), backfill=True, **changes)
+            firings.change(
+                connection, before.id, outcome=outcome, reason=reason, job_id=job_id, triggered_by="backfill",
+                fired_at=now(), backfill=True,
+            )  # fmt: skip
             return before.id
     return firings.add(
         connection,

@@ -15,7 +15,7 @@ from service.logs import Log
 from service.paths import columns_directory
 from service.preparation import MOST_LOSSES, WORK_SECONDS, matrix_request
 from service.settings import Settings
-from service.store import datasets, jobs, models
+from service.store import datasets, jobs, models, notifications
 from service.store.database import Database, Transaction
 from service.store.datasets import Dataset
 from service.store.jobs import Job
@@ -139,10 +139,23 @@ class Judging:
                     return
                 jobs.record_verdict(connection, job.id, kept)
                 self._move_champion(connection, model, champion, verdict)
+                self._notify(connection, job, model, verdict)
         except ChampionMovedError:
             return
         self._losses.pop(job.id, None)
         self._log.info("model_judged", job_id=job.id, version=model.version, verdict=verdict.verdict, code=verdict.code)
+
+    @staticmethod
+    def _notify(connection: Transaction, job: Job, model: Model, verdict: Verdict) -> None:
+        data = {"job_id": job.id, "model": model.name, "version": model.version, **verdict.as_json()}
+        notifications.add(
+            connection,
+            job.spec.get("notify"),
+            project=job.project,
+            object_id=job.id,
+            event=f"model.{verdict.verdict}",
+            data=data,
+        )
 
     @staticmethod
     def _move_champion(connection: Transaction, model: Model, champion: int, verdict: Verdict) -> None:

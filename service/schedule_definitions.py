@@ -6,6 +6,7 @@ from typing import Any
 from service.cron import CronError, parse_cron, parse_timezone
 from service.errors import Problem, UnprocessableError, printable
 from service.firings import check_job
+from service.notifications.rules import check_notify
 from service.requests import clean_dataset_name, read
 from service.schedule_schemas import ScheduleRequest
 from service.schedules import first_due
@@ -25,6 +26,7 @@ def read_definition(
     errors = _when_errors(request)
     if errors:
         raise _wrong(errors)
+    check_notify(request.notify, settings)
     definition = {**request.model_dump(), "name": clean_dataset_name(request.name)}
     sample = first_due(request.cron, request.timezone, now) or now
     try:
@@ -62,9 +64,17 @@ def _when_errors(request: ScheduleRequest) -> list[FieldError]:
             errors.append(FieldError("cron", printable(str(error))))
     if request.on == "drift" and request.drift is None:
         errors.append(FieldError("drift", "is required where on is 'drift': the dataset that is watched"))
+    if request.on == "drift" and not _names_model(request.job):
+        message = "is required where on is 'drift': the model whose champion's data is compared"
+        errors.append(FieldError("job.tracking.registered_model", message))
     if request.on == "new_data" and not _is_name(request.job.get("dataset")):
         errors.append(FieldError("job.dataset", "must be a dataset's name, without a version, where on is 'new_data'"))
     return errors
+
+
+def _names_model(job: dict[str, Any]) -> bool:
+    tracking = job.get("tracking")
+    return isinstance(tracking, dict) and tracking.get("registered_model") is not None
 
 
 def _is_name(dataset: object) -> bool:

@@ -45,7 +45,7 @@ class Before(NamedTuple):
     """Whether a firing's job may train now: it goes on, waits, or ends as `outcome` without training."""
 
     step: Literal["go", "wait", "end"]
-    outcome: str | None = None
+    outcome: str = ""
     reason: str | None = None
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from service.jobs import FINAL
+from service.store import notifications
 from service.store.database import now
 from service.store.jobs import LONGEST_REASON, Job
 from service.store.pages import page
-from service.store.tables import datasets, firings, jobs
+from service.store.tables import datasets, firings, jobs, schedules
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,8 @@ class Firing:
     reason: str | None
     job_id: str | None
     backfill: bool
-    verdict: dict[str, Any] | None
-    notifications: list[dict[str, Any]] | None
     job_status: str | None
+    verdict: dict[str, Any] | None
 
 
 def add(
@@ -64,12 +64,22 @@ def add(
             backfill=triggered_by == "backfill",
         )
     )
+    _notify(connection, firing_id)
     return firing_id
 
 
-def change(connection: Connection, firing_id: str, **changes: object) -> None:
-    """Change columns of a row: its outcome where the data decides, its verdict, its notifications."""
+def change(connection: Connection, firing_id: str, *, outcome: str, reason: str | None, **changes: object) -> None:
+    """Give a row another outcome, where its data decides or a backfill takes it over."""
+    changes |= {"outcome": outcome, "reason": reason and reason[:LONGEST_REASON]}
     connection.execute(firings.update().where(firings.c.id == firing_id).values(**changes))
+    _notify(connection, firing_id)
+
+
+def explain(connection: Connection, firing_id: str, reason: str) -> None:
+    """Say why a row is there, before what it says already."""
+    before = required(connection, firing_id).reason
+    told = " ".join(filter(None, (reason, before)))[:LONGEST_REASON]
+    connection.execute(firings.update().where(firings.c.id == firing_id).values(reason=told))
 
 
 def get(connection: Connection, firing_id: str) -> Firing | None:
@@ -142,8 +152,25 @@ def last_success(connection: Connection, schedule_id: str) -> tuple[str, str] | 
     return None if row is None else (row[0], row[1])
 
 
+def _notify(connection: Connection, firing_id: str) -> None:
+    """Have the outcome told where the schedule wants it told."""
+    query = select(schedules.c.notify, schedules.c.project, schedules.c.name, firings)
+    query = query.join(firings, firings.c.schedule_id == schedules.c.id).where(firings.c.id == firing_id)
+    row = connection.execute(query).mappings().one()
+    shown = ("schedule_id", "due_at", "triggered_by", "outcome", "reason", "job_id")
+    data = {"firing_id": firing_id, "schedule": row["name"], **{name: row[name] for name in shown}}
+    notifications.add(
+        connection,
+        row["notify"],
+        project=row["project"],
+        object_id=row["schedule_id"],
+        event=f"firing.{row['outcome']}",
+        data=data,
+    )
+
+
 def _rows() -> Select[Any]:
-    query = select(firings, jobs.c.status.label("job_status"))
+    query = select(firings, jobs.c.status.label("job_status"), jobs.c.verdict)
     return query.outerjoin(jobs, jobs.c.id == firings.c.job_id)
 
 

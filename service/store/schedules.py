@@ -2,13 +2,17 @@
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from service.store import models
 from service.store.database import now
+from service.store.datasets import Dataset
+from service.store.jobs import Job
 from service.store.pages import page
-from service.store.tables import datasets, schedules
+from service.store.tables import datasets, firings, jobs, schedules
+from service.store.tables import models as model_versions
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,17 @@ class Schedule:
     revision: int
     next_due_at: str | None
     seen_dataset: int
+    seen_champion: int
+
+
+class Watched(NamedTuple):
+    """A schedule on drift that has something new to compare: a version of its dataset, or another champion."""
+
+    schedule: Schedule
+    dataset: Dataset
+    sequence: int
+    model: str
+    champion: int
 
 
 def add(
@@ -62,6 +77,7 @@ def add(
         "revision": 1,
         "next_due_at": next_due_at,
         "seen_dataset": seen_dataset,
+        "seen_champion": 0,
     }
     connection.execute(schedules.insert().values(**definition, **values))
     return required(connection, schedule_id)
@@ -115,6 +131,37 @@ def waiting_for_data(connection: Connection) -> list[tuple[Schedule, str, int, s
     query = query.where(schedules.c.on == "new_data", schedules.c.paused.is_(False))
     query = query.where(datasets.c.sequence > schedules.c.seen_dataset)
     return [(Schedule(*row[:-3]), row[-3], row[-2], row[-1]) for row in connection.execute(query)]
+
+
+def watching(connection: Connection) -> list[Watched]:
+    """Schedules on drift whose dataset has a version, or whose model a champion, that was not compared yet."""
+    query = select(schedules).where(schedules.c.on == "drift", schedules.c.paused.is_(False))
+    found = []
+    for row in connection.execute(query).mappings().all():
+        schedule = Schedule(**row)
+        name = (schedule.job.get("tracking") or {}).get("registered_model")
+        champion = None if name is None else models.champion_version(connection, schedule.project, name)
+        newest = _newest_ready(connection, schedule.project, (schedule.drift or {}).get("dataset", ""))
+        if name is None or champion is None or newest is None:
+            continue
+        if (newest.sequence, champion) != (schedule.seen_dataset, schedule.seen_champion):
+            found.append(Watched(schedule, newest, newest.sequence, name, champion))
+    return found
+
+
+def unjudged(connection: Connection) -> list[tuple[Job, dict[str, Any]]]:
+    """Jobs of schedules with a `promotion` whose model has no verdict, oldest first, with the promotion."""
+    query = select(schedules.c.promotion, jobs).join(firings, firings.c.schedule_id == schedules.c.id)
+    query = query.join(jobs, jobs.c.id == firings.c.job_id).join(model_versions, model_versions.c.job_id == jobs.c.id)
+    query = query.where(schedules.c.promotion.is_not(None), firings.c.backfill.is_(False))
+    query = query.where(jobs.c.status == "succeeded", model_versions.c.verdict.is_(None)).order_by(jobs.c.sequence)
+    return [(Job(*row[1:]), row[0]) for row in connection.execute(query)]
+
+
+def _newest_ready(connection: Connection, project: str, name: str) -> Dataset | None:
+    query = select(datasets).where(datasets.c.project == project, datasets.c.name == name, datasets.c.status == "ready")
+    row = connection.execute(query.order_by(datasets.c.sequence.desc()).limit(1)).mappings().first()
+    return None if row is None else Dataset(**row)
 
 
 def newest_version(connection: Connection, project: str, name: str) -> int:

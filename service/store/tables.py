@@ -175,14 +175,15 @@ schedules = Table(
     Column("catch_up_window_seconds", Integer, nullable=False),
     Column("on_unchanged_data", String(20), nullable=False),
     Column("cool_down_seconds", Integer, nullable=False),
-    Column("drift", JSON),
-    Column("check", JSON),
-    Column("promotion", JSON),
-    Column("notify", JSON),
+    Column("drift", JSON(none_as_null=True)),
+    Column("check", JSON(none_as_null=True)),
+    Column("promotion", JSON(none_as_null=True)),
+    Column("notify", JSON(none_as_null=True)),
     Column("paused", Boolean, nullable=False),
     Column("revision", Integer, nullable=False),  # one more with every edit
     Column("next_due_at", String(32)),  # the first due time that is not in the ledger; null where there is none
-    Column("seen_dataset", Integer, nullable=False),  # the newest version (sequence) that on: new_data has taken
+    Column("seen_dataset", Integer, nullable=False),  # the newest version (sequence) that was taken or compared
+    Column("seen_champion", Integer, nullable=False),  # on: drift: the champion that it was compared with
     UniqueConstraint("project", "name"),
     Index("ix_schedules_next_due_at", "next_due_at"),
 )
@@ -201,8 +202,6 @@ firings = Table(
     Column("reason", String(2000)),
     Column("job_id", String(40), ForeignKey("jobs.id", ondelete="SET NULL")),
     Column("backfill", Boolean, nullable=False),
-    Column("verdict", JSON),  # verdict, reason, scores
-    Column("notifications", JSON),
     Index("uq_firings_schedule_id_due_at", "schedule_id", "due_at", unique=True),  # a due time fires once
     Index("ix_firings_job_id", "job_id"),
 )

@@ -15,7 +15,6 @@ from workers import model as trained_models
 from workers.network import Network
 from workers.preprocessing import NumberFeature, Preprocessing
 
-DATABASES = ["sqlite", "postgresql"]
 FLOWERS = "width,height,kind,petals\n" + "".join(
     f"{i % 7},{i % 5}.5,{'rose' if i % 2 else 'iris'},{i % 3}\n" for i in range(40)
 )

@@ -13,7 +13,7 @@ JOB = Job(
     priority=0, dataset_id="ds_1", requested={"resources": {"workers": 2}}, spec={"max_attempts": 3}, resolved=True,
     matrix_key="k", plan={"workers": 2}, numerics=None, accept_other_numerics=False, block_rows=None, status="queued",
     status_reason=None, attempt=0, started_at=None, finished_at=None, progress=None, workers=[], warnings=[],
-    result=None, error=None,
+    result=None, error=None, verdict=None,
 )  # fmt: skip
 
 

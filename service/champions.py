@@ -1,0 +1,174 @@
+"""The dispatcher's part in champions: a schedule's data is checked before it trains, its model judged after it.
+
+What is decided, and why, is `service.data_check` and `service.gate`; the child that `Judging` asks does the counting.
+Nothing is kept here that could not be lost: a check is made again, a verdict is recorded once.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from service.child import Lost, Message
+from service.data_check import Finding, drifted, problems, problems_alone
+from service.decisions import Decision
+from service.firings import Occasion, fire, jobs_beside
+from service.judging import Judging, promotion_from_json
+from service.logs import Log
+from service.preparation import MOST_LOSSES
+from service.scheduler import LOOK_SECONDS, wall_clock
+from service.schedules import is_cool
+from service.settings import Settings
+from service.store import firings, jobs, notifications, schedules
+from service.store.database import Database, Transaction, WriteConflictError, as_text
+from service.store.datasets import Dataset
+from service.store.jobs import Job
+from service.store.schedules import Schedule, Watched
+
+CHECKING = "The data is being compared with the champion's."
+
+
+class Champions:
+    """Looks after the champions of schedules."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        log: Log,
+        judging: Judging,
+        clock: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._log = log
+        self._judging = judging
+        self._clock = clock
+        self._look_at = 0.0
+        self._findings: dict[str, list[Finding]] = {}
+        self._asked: set[str] = set()
+        self._losses: Counter[str] = Counter()
+
+    def look(self) -> None:
+        """Take a step where the last one is half a second ago."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            self.step()
+
+    def step(self) -> None:
+        """Have every model judged that waits for it, and every dataset that is watched for drift compared."""
+        with self._database.read() as connection:
+            unjudged = schedules.unjudged(connection)
+            watched = schedules.watching(connection)
+        for job, promotion in unjudged:
+            self._judging.judge(job, promotion_from_json(promotion))
+        for seen in watched:
+            self._watch(seen)
+
+    def before_training(self, job: Job, dataset: Dataset, decision: Decision) -> Decision:
+        """`decision`, unless `job` is of a schedule whose `check` is not done, or does not let its data pass."""
+        with self._database.read() as connection:
+            firing = firings.of_job(connection, job.id)
+            schedule = None if firing is None else schedules.get(connection, firing.schedule_id)
+        if firing is None or schedule is None or schedule.check is None or firing.backfill:
+            return decision
+        found = self._found(job, dataset, schedule.check)
+        if found is None:
+            return Decision("wait", "waiting_for_data", CHECKING)
+        if not found:
+            return decision
+        reason = " ".join(finding.message for finding in found)
+        with self._database.write() as connection:
+            jobs.cancel_at_once(connection, job, reason)
+            firings.change(connection, firing.id, outcome="held", reason=reason)
+        self._findings.pop(job.id, None)
+        self._log.warning("firing_held", schedule_id=schedule.id, job_id=job.id, reason=reason)
+        return Decision("wait")
+
+    def _found(self, job: Job, dataset: Dataset, check: dict[str, Any]) -> list[Finding] | None:
+        """What is wrong with the data, None while that is being found out."""
+        if job.id in self._findings or job.id in self._asked:
+            return self._findings.get(job.id)
+
+        def on_measured(answer: Message | Lost) -> None:
+            self._asked.discard(job.id)
+            if isinstance(answer, Lost):
+                self._losses[job.id] += answer.in_hand
+                if self._losses[job.id] >= MOST_LOSSES:
+                    reason = f"The check ended its process {MOST_LOSSES} times ({answer.reason})."
+                    self._findings[job.id] = [Finding("not_checked", reason)]
+            elif "error" in answer:
+                self._findings[job.id] = [Finding("not_checked", answer["error"]["message"])]
+            else:
+                self._findings[job.id] = problems(check, answer["ok"])
+
+        name = job.spec["tracking"]["registered_model"]
+        if name is not None and self._judging.measure(name, job.project, dataset, on_measured):
+            self._asked.add(job.id)
+            return None
+        return problems_alone(check, dataset.rows or 0, _null_fractions(job, dataset))
+
+    def _watch(self, seen: Watched) -> None:
+        """Compare a dataset with the champion's data, once for each of its versions and each champion."""
+        schedule = seen.schedule
+        key = f"{schedule.id} {seen.sequence} {seen.champion}"
+        if key in self._asked or schedule.drift is None:
+            return
+        with self._database.read() as connection:
+            last = firings.last_fired_at(connection, schedule.id)
+        if not is_cool(schedule, last, self._clock()):
+            return
+
+        def on_measured(answer: Message | Lost) -> None:
+            self._asked.discard(key)
+            if not isinstance(answer, Lost):
+                self._drifted(seen, answer)
+
+        if self._judging.measure(seen.model, schedule.project, seen.dataset, on_measured):
+            self._asked.add(key)
+
+    def _drifted(self, seen: Watched, answer: Message) -> None:
+        """Retrain, or say that it would be time to; in one transaction with how far was looked."""
+        schedule = seen.schedule
+        if "error" in answer:
+            step, reason = "suggest", f"It could not be compared: {answer['error']['message']}"
+        else:
+            step, reason = drifted(schedule.drift or {}, answer["ok"])
+        try:
+            with self._database.write() as connection:
+                looked = {"seen_dataset": seen.sequence, "seen_champion": seen.champion}
+                if schedules.go_on(connection, schedule, **looked) and step != "none":
+                    self._record_drift(connection, schedule, step, reason)
+        except WriteConflictError:
+            self._log.info("firing_made_by_another", schedule_id=schedule.id)
+
+    def _record_drift(self, connection: Transaction, schedule: Schedule, step: str, reason: str) -> None:
+        moment = self._clock()
+        if step == "run":
+            beside = jobs_beside(connection, schedule)
+            firing_id = fire(connection, self._settings, schedule, Occasion(moment, "drift"), beside)
+            firings.explain(connection, firing_id, reason)
+        else:
+            hint = f"{reason} To retrain: gradsum schedule trigger {schedule.name}"
+            firing_id = firings.add(
+                connection,
+                schedule_id=schedule.id,
+                due_at=as_text(moment),
+                triggered_by="drift",
+                outcome="held",
+                reason=hint,
+            )
+        data = {"schedule_id": schedule.id, "schedule": schedule.name, "firing_id": firing_id, "reason": reason}
+        notifications.add(
+            connection, schedule.notify, project=schedule.project, object_id=schedule.id, event="drift.found", data=data
+        )
+        self._log.info("drift_found", schedule_id=schedule.id, step=step, reason=reason)
+
+
+def _null_fractions(job: Job, dataset: Dataset) -> dict[str, float]:
+    """The share of missing values in each column that the job uses."""
+    target = job.spec["target"]
+    used = {*job.spec["features"], *([target] if isinstance(target, str) else target)}
+    rows = max(1, dataset.rows or 0)
+    return {column["name"]: column["nulls"] / rows for column in dataset.columns or [] if column["name"] in used}
