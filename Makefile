@@ -86,7 +86,7 @@ $(PEERS_READY): requirements.lock tests/benchmarks/peers.txt
 # uv is used here only: it does not read the configuration of pip, which says where packages come from on some machines.
 lock: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --group dev pyproject.toml \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --group dev --extra cluster pyproject.toml \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 	@echo "requirements.lock is new: make env, make test."
 
