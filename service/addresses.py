@@ -1,4 +1,4 @@
-"""Which hosts may be asked for data: those of the public internet. How a host is spelled, and what it resolves to."""
+"""What a host is: of the public internet, which may be asked for data; of this machine; how it is spelled."""
 
 import ipaddress
 import socket
@@ -28,6 +28,14 @@ def is_public(text: str) -> bool:
     except ValueError:
         return False  # such as fe80::1%eth0
     return all(_is_global(part) for part in (address, *_inner(address)))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this address, or `localhost`, is the machine itself."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def literal(host: str) -> Address | None:

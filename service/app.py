@@ -14,9 +14,10 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from service import logs
+from service.auth import OPEN, Gate
 from service.envelope import Envelope
 from service.errors import Problem, problem_of
-from service.openapi import with_problems
+from service.openapi import with_problems, with_tokens
 from service.routes import datasets, imports, jobs, models, operations
 from service.routes.context import Context
 from service.schemas import ProblemDocument
@@ -54,10 +55,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.context = Context(settings, database, functools.lru_cache(MODELS_KEPT_IN_MEMORY)(load))
     for routes in (imports, datasets, jobs, models, operations):
         app.include_router(routes.router)
-    app.add_middleware(Envelope, limit_of=lambda scope: _body_limit(settings, scope), log=log)
+    gate = Gate(settings, log)
+    app.add_middleware(Envelope, admit=gate.admit, limit_of=lambda scope: _body_limit(settings, scope), log=log)
     for error in FORESEEN:
         app.add_exception_handler(error, _answer)
-    app.openapi = functools.cache(lambda: _openapi(app))  # type: ignore[method-assign] # FastAPI's documented way
+    app.openapi = functools.cache(lambda: _openapi(app, settings))  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
@@ -95,6 +97,7 @@ def _allowed_methods(request: Request) -> list[str]:
     return [method for method in METHODS if is_taken(method)]
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    return with_problems(described)
+    document = with_problems(described)
+    return with_tokens(document, OPEN) if settings.api_tokens_file else document

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands import datasets, jobs, models, processes
+from service.commands import datasets, jobs, models, processes, tokens
 from service.commands.session import DEFAULT_URL, PANEL, CommandError, session
 from workers.errors import GradsumError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(jobs.app, name="job")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="model")
+app.add_typer(tokens.app, name="token")
 processes.register(app)
 
 

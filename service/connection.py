@@ -5,7 +5,6 @@ ClientError
 └── Unreachable   no Gradsum answered at the address, or the connection was lost
 """
 
-import ipaddress
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from service.addresses import is_loopback
 from workers.errors import FieldError
 
 CONNECT_SECONDS = 5.0
@@ -56,7 +56,7 @@ class Connection:
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
             # A proxy that the environment names can't reach services on this machine.
-            local = _is_loopback(self.url)
+            local = is_loopback(urlsplit(self.url).hostname or "")
             self._http = httpx2.Client(
                 base_url=self.url, headers=headers, timeout=timeout(ANSWER_SECONDS), trust_env=not local
             )
@@ -126,11 +126,3 @@ def _reason(error: Exception) -> str:
         case httpx2.NetworkError() | httpx2.RemoteProtocolError():
             return "the connection was lost"
     return str(error) or type(error).__name__
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,4 +1,4 @@
-"""What stands around every request: its id, the limit on its body, and an answer where nothing else gave one."""
+"""What stands around every request: its id, who may send it, how large it may be, and an answer if all else fails."""
 
 import secrets
 import time
@@ -15,10 +15,13 @@ LOGGED_STATUS = 500
 
 
 class Envelope:
-    """ASGI middleware; `limit_of` gives the most bytes that the body of a request may have."""
+    """ASGI middleware: `admit` raises the Problem of one that is not let in, `limit_of` gives a body's limit in bytes."""
 
-    def __init__(self, app: ASGIApp, limit_of: Callable[[Scope], int], log: Log) -> None:
+    def __init__(
+        self, app: ASGIApp, admit: Callable[[Scope], None], limit_of: Callable[[Scope], int], log: Log
+    ) -> None:
         self._app = app
+        self._admit = admit
         self._limit_of = limit_of
         self._log = log
 
@@ -41,8 +44,9 @@ class Envelope:
             await send(message)
 
         try:
-            if _declared_length(scope) > limit:
-                await too_large(limit).response(request_id)(scope, receive, send_with_id)
+            refusal = self._refusal(scope, limit)
+            if refusal is not None:
+                await refusal.response(request_id)(scope, receive, send_with_id)
             else:
                 await self._app(scope, _limited(receive, limit), send_with_id)
         except ClientDisconnect:
@@ -58,6 +62,14 @@ class Envelope:
                 milliseconds = round(1000 * (time.monotonic() - started))
                 fields = {"method": scope["method"], "path": scope["path"][:200], "status": status}
                 self._log.info("request", **fields, milliseconds=milliseconds, request_id=request_id)
+
+    def _refusal(self, scope: Scope, limit: int) -> Problem | None:
+        """What is wrong with the request as far as its headers say."""
+        try:
+            self._admit(scope)
+        except Problem as problem:
+            return problem
+        return too_large(limit) if _declared_length(scope) > limit else None
 
 
 def too_large(limit: int) -> TooLargeError:

@@ -2,6 +2,8 @@
 
     Problem
     ├── BadRequestError             400  the request itself can't be read
+    ├── UnauthenticatedError        401  no token that the service knows
+    ├── ForbiddenError              403  the token's scope, or the place the request comes from, does not allow it
     ├── NotFoundError               404  nothing has this id or name
     ├── NotAcceptableError          406  no form of the answer that the client takes
     ├── ConflictError               409  the state of the object does not allow it
@@ -75,6 +77,21 @@ class BadRequestError(Problem):
     """The request can't be read."""
 
     status, code = HTTPStatus.BAD_REQUEST, "bad_request"
+
+
+class UnauthenticatedError(Problem):
+    """The request shows no token that the service knows."""
+
+    status, code = HTTPStatus.UNAUTHORIZED, "unauthenticated"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="gradsum"'})
+
+
+class ForbiddenError(Problem):
+    """Whoever asks may not have this done."""
+
+    status, code = HTTPStatus.FORBIDDEN, "forbidden"
 
 
 class NotFoundError(Problem):

@@ -1,5 +1,6 @@
-"""The OpenAPI document as it is: every error is a problem, in problem+json."""
+"""The OpenAPI document as it is: every error is a problem, in problem+json; a token where one is needed."""
 
+from collections.abc import Container
 from typing import Any
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -19,4 +20,16 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
                 }
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
+    return document
+
+
+def with_tokens(document: dict[str, Any], open_paths: Container[str]) -> dict[str, Any]:
+    """`document`, with the token that everything but `open_paths` needs, so that /docs asks for it (Authorize)."""
+    scheme = {"type": "http", "scheme": "bearer", "description": "gradsum token new NAME --scope read|write"}
+    document["components"]["securitySchemes"] = {"token": scheme}
+    document["security"] = [{"token": []}]
+    for path, operations in document["paths"].items():
+        if path in open_paths:
+            for method in METHODS & operations.keys():
+                operations[method]["security"] = []
     return document

@@ -24,6 +24,7 @@ from service.processes import REPORTING, Guard, Program
 from service.ray_head import RayHead, ray_head
 from service.settings import Settings, SettingsError
 from service.supervisor import Signals, supervise
+from service.tokens import read_tokens
 from workers.files import write_atomically
 
 LOCK_SECONDS = 5.0
@@ -39,6 +40,7 @@ def serve(settings: Settings) -> int:
         with signals.caught(), _only_one(settings) as lock:
             _check_ports(settings)
             _check_numerics(settings)
+            _check_tokens(settings)
             _migrate(settings)
             _run(settings, signals, lock)
     except SettingsError as error:
@@ -57,6 +59,11 @@ def _check_numerics(settings: Settings) -> None:
         )
     if platform.machine() != "x86_64":
         raise SettingsError(f"GRADSUM_NUMERICS=portable is for x86-64 processors; this one is {platform.machine()}.")
+
+
+def _check_tokens(settings: Settings) -> None:
+    if settings.api_tokens_file:
+        read_tokens(Path(settings.api_tokens_file))
 
 
 def _run(settings: Settings, signals: Signals, lock: TextIO) -> None:

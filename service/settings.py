@@ -1,7 +1,6 @@
 """What the environment, or `.env` in the working directory, says about this service: each `GRADSUM_…` name, checked."""
 
 import contextlib
-import ipaddress
 import os
 import re
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
 import psutil
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.addresses import is_loopback
 from service.numerics import Numerics
 
 PREFIX = "GRADSUM_"
@@ -28,14 +28,14 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def _loopback(host: str) -> str:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValueError("must be a loopback address such as 127.0.0.1, because there is no authentication yet")
+def _bound(host: str, info: ValidationInfo) -> str:
+    if not info.data.get("api_tokens_file") and not is_loopback(host):
+        raise ValueError("must be a loopback address such as 127.0.0.1, unless GRADSUM_API_TOKENS_FILE is set")
     return host
+
+
+def _file(path: str) -> str:
+    return str(_absolute(Path(path))) if path else ""
 
 
 def _database(url: str) -> str:
@@ -114,7 +114,8 @@ class Settings(BaseSettings):
     ray_address: str = ""
     worker_slots: Count = Field(default_factory=_cores)
     numerics: Numerics = "native"
-    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    api_tokens_file: Annotated[str, AfterValidator(_file)] = ""
+    host: Annotated[str, AfterValidator(_bound)] = "127.0.0.1"
     port: Port = 8000
     mlflow_port: Port = 5000
     mlflow_tracking_uri: Annotated[str, AfterValidator(_http)] = ""
@@ -154,8 +155,9 @@ class Settings(BaseSettings):
 
     @property
     def api_url(self) -> str:
-        """Where the API listens."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        """Where the API listens, as a client on this machine reaches it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - all addresses
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def environment(self) -> dict[str, str]:
         """The variables that give another process these same settings."""

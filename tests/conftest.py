@@ -11,6 +11,7 @@ import pytest
 
 from service.ray_head import free_ports
 from tests.leaks import leaves_nothing
+from tests.postgres import PostgresServer, running_postgres
 
 __all__ = ["leaves_nothing"]
 
@@ -42,6 +43,15 @@ def free_port() -> Iterator[Callable[[], int]]:
     """Call it for a TCP port of 127.0.0.1 that nobody has, another one each time."""
     with contextlib.closing(free_ports()) as ports:
         yield lambda: next(ports)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; it takes less than a second to start."""
+    directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
+    with running_postgres(directory) as server:
+        yield server
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -38,7 +38,10 @@ class Session:
         from service.client import Client  # noqa: PLC0415 - quick --help
 
         url = self.url or os.environ.get("GRADSUM_URL") or DEFAULT_URL
-        return Client(url, self.token or os.environ.get("GRADSUM_TOKEN") or None)
+        token = (self.token or os.environ.get("GRADSUM_TOKEN") or "").strip()
+        if not (token.isascii() and token.isprintable()):
+            raise CommandError("The token has characters that no token has. Check GRADSUM_TOKEN or --token.")
+        return Client(url, token or None)
 
     def console(self, *, stderr: bool = False) -> "Console":
         """A terminal to write on; as wide as it needs where it is none."""

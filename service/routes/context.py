@@ -11,8 +11,6 @@ from service.store.database import Database
 from workers.model import Model
 
 PROJECT = "default"
-ACTOR = "anonymous"
-"""Whose everything is until there are tokens."""
 
 
 class Context(NamedTuple):
@@ -28,6 +26,13 @@ def _context(request: Request) -> Context:
     return context
 
 
+def _actor(request: Request) -> str:
+    actor: str = request.state.actor
+    return actor
+
+
+Actor = Annotated[str, Depends(_actor)]
+"""The name of the caller's token, or `anonymous` where there are none."""
 InContext = Annotated[Context, Depends(_context)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most elements of a page")]
 After = Annotated[str | None, Query(max_length=250, description="The last id of the page before")]

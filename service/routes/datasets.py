@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from service.errors import ConflictError, NotFoundError
 from service.paths import columns_directory, upload_path
-from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
+from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
 from service.schemas import DatasetDocument, DatasetList, DeletedDocument, ImportRequest, PreviewDocument
 from service.store import datasets
 from service.store.database import Transaction
@@ -34,6 +34,7 @@ BY_URI = {"requestBody": {"content": {"application/json": {"schema": ImportReque
 )
 def upload_dataset(
     context: InContext,
+    actor: Actor,
     file: Annotated[UploadFile, File(description="A CSV, Parquet, Arrow or NumPy file")],
     name: Annotated[str | None, Form(description="Default: the file's name without its ending")] = None,
     options: Annotated[str | None, Form(description='JSON: {"delimiter": ";", "types": {"zip": "category"}}')] = None,
@@ -44,7 +45,7 @@ def upload_dataset(
     upload = read_upload(name, options, tags, file.filename)
     if dry_run:
         return JSONResponse(preview(context.settings, upload, file.file))
-    dataset = register(context.database, context.settings, upload, file.file, PROJECT, ACTOR)
+    dataset = register(context.database, context.settings, upload, file.file, PROJECT, actor)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
 
 

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from service.imports.registration import read_import, register_import
 from service.requests import read
-from service.routes.context import ACTOR, PROJECT, InContext
+from service.routes.context import PROJECT, Actor, InContext
 from service.schemas import ImportRequest
 from service.strict_route import JSON, StrictRoute
 from service.views import dataset_view
@@ -30,10 +30,10 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=JsonRou
 
 
 @router.post("", status_code=201, include_in_schema=False)  # the upload's route describes both
-def import_dataset(context: InContext, body: ImportBody) -> JSONResponse:
+def import_dataset(context: InContext, actor: Actor, body: ImportBody) -> JSONResponse:
     """Register data that the service fetches itself; the dataset is `preparing` until it is there and read."""
     wanted = read_import(context.settings, read(ImportRequest, body))
-    dataset = register_import(context.database, wanted, PROJECT, ACTOR)
+    dataset = register_import(context.database, wanted, PROJECT, actor)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
 
 

@@ -12,7 +12,7 @@ from service.errors import BadRequestError, ConflictError, NotFoundError, Unavai
 from service.jobs import FINAL, can_cancel
 from service.paths import job_directory, model_directory
 from service.requests import read
-from service.routes.context import ACTOR, PROJECT, After, Context, InContext, Limit, Name
+from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
 from service.schemas import (
     JOB_EXAMPLES,
     DeletedDocument,
@@ -53,6 +53,7 @@ class Npz(FileResponse):
 @router.post("", status_code=201, responses={200: {"model": DryRunDocument}, 201: {"model": JobDocument}})
 def submit_job(
     context: InContext,
+    actor: Actor,
     body: JobBody,
     dry_run: Annotated[bool, Query(description="Only say what the job would be")] = False,  # noqa: FBT002
     idempotency_key: Key = None,
@@ -65,7 +66,7 @@ def submit_job(
         answer = {"spec": submission.spec.model_dump(), "plan": plan._asdict(), "warnings": submission.warnings}
         return JSONResponse(answer)
     _check_key(idempotency_key)
-    view = _view(context, _submitted(context, idempotency_key, body))
+    view = _view(context, _submitted(context, actor, idempotency_key, body))
     return JSONResponse(view, 201, {"Location": f"/v1/jobs/{view['id']}"})
 
 
@@ -88,7 +89,7 @@ def show_job(context: InContext, job_id: str) -> JSONResponse:
 
 
 @router.post("/{job_id}/cancel", responses={200: {"model": JobDocument}})
-def cancel_job(context: InContext, job_id: str) -> JSONResponse:
+def cancel_job(context: InContext, actor: Actor, job_id: str) -> JSONResponse:
     """End a job that is not final yet; asking twice is the same as asking once."""
     moved = False
     while not moved:
@@ -96,7 +97,7 @@ def cancel_job(context: InContext, job_id: str) -> JSONResponse:
             job = _required(connection, job_id)
             if not can_cancel(job.status) and job.status != "cancelling":
                 raise _not_now(job, "cancelled")
-            reason = f"asked for by {ACTOR}"
+            reason = f"asked for by {actor}"
             moved = job.status == "cancelling" or jobs.move(connection, job, "cancelling", reason)
     return JSONResponse(_view(context, job))
 
@@ -168,24 +169,24 @@ def download_weights(context: InContext, job_id: str) -> Npz:
     return Npz(file, filename=f"{job.id}.npz")
 
 
-def _submitted(context: Context, key: str | None, body: object) -> Job:
+def _submitted(context: Context, actor: str, key: str | None, body: object) -> Job:
     """The job that this body makes, or that it made before under the same key."""
     with context.database.read() as connection:
-        job = _made_before(connection, key, body)
+        job = _made_before(connection, actor, key, body)
         if job is not None:
             return job
         submission = read_submission(connection, context.settings, PROJECT, body)
     with context.database.write() as connection:
-        job = _made_before(connection, key, body)  # meanwhile
+        job = _made_before(connection, actor, key, body)  # meanwhile
         if job is None:
-            job = accept(connection, submission, PROJECT, ACTOR)
+            job = accept(connection, submission, PROJECT, actor)
             if key is not None:
-                jobs.remember_key(connection, PROJECT, ACTOR, key, fingerprint(body), job.id)
+                jobs.remember_key(connection, PROJECT, actor, key, fingerprint(body), job.id)
     return job
 
 
-def _made_before(connection: Transaction, key: str | None, body: object) -> Job | None:
-    recalled = None if key is None else jobs.recall_key(connection, PROJECT, ACTOR, key)
+def _made_before(connection: Transaction, actor: str, key: str | None, body: object) -> Job | None:
+    recalled = None if key is None else jobs.recall_key(connection, PROJECT, actor, key)
     if recalled is None:
         return None
     request_sha256, job_id = recalled

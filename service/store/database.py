@@ -1,21 +1,18 @@
-"""The engine and its transactions. SQLite is opened so that a commit survives a power cut."""
+"""Transactions over the record, and what can go wrong with them, in words that are the same for both databases."""
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import alembic.command
 import alembic.config
 import sqlalchemy
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection
 
-BUSY_TIMEOUT_MILLISECONDS = 5_000
-FIXED_WAL = (3, 51, 3)
-"""The first SQLite whose write-ahead log has no known bug; older ones use the rollback journal."""
+from service.store.engines import MIGRATION_SECONDS, new_engine
 
+NO_SUCH_TABLE = "42P01"
 
 Transaction = Connection
 """What callers outside `store` hold: handed out by `Database`, passed on to the functions of `store`."""
@@ -33,7 +30,7 @@ class Database:
     """The one way to the record: transactions that read, and transactions that write."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+        self._engine = new_engine(url)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -54,12 +51,16 @@ class Database:
 
 
 def migrate(url: str) -> None:
-    """Bring the schema of the database at `url` to this version's; nothing where it is there already."""
+    """Bring the schema of the database at `url` to this version's; nothing where it is there already.
+
+    A write like any other: where several processes migrate at once, one does, and the others wait and find it done.
+    """
     configuration = alembic.config.Config()
     configuration.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
-    engine = _engine(url)
+    engine = new_engine(url, MIGRATION_SECONDS)
     try:
-        with engine.connect().execution_options(gradsum_write=True) as connection, connection.begin():
+        options = {"gradsum_write": True}
+        with _unavailable(), engine.connect().execution_options(**options) as connection, connection.begin():
             configuration.attributes["connection"] = connection
             alembic.command.upgrade(configuration, "head")
     finally:
@@ -71,35 +72,26 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _engine(url: str) -> Engine:
-    parsed = sqlalchemy.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sqlalchemy.create_engine(parsed, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MILLISECONDS / 1000})
-    event.listen(engine, "connect", _open_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _open_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
-    connection.isolation_level = None  # transactions begin where _begin_sqlite says
-    journal = "WAL" if sqlite3.sqlite_version_info >= FIXED_WAL else "DELETE"
-    for pragma in (f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("gradsum_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 @contextlib.contextmanager
 def _unavailable() -> Iterator[None]:
     try:
         yield
     except sqlalchemy.exc.IntegrityError as error:
         raise WriteConflictError(str(error.orig)) from error
-    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError) as error:
-        raise DatabaseUnavailableError(str(error.orig if hasattr(error, "orig") else error)) from error
+    except sqlalchemy.exc.TimeoutError as error:  # the pool's
+        raise DatabaseUnavailableError(str(error)) from error
+    except sqlalchemy.exc.DBAPIError as error:
+        if not _is_unavailable(error):
+            raise
+        raise DatabaseUnavailableError(str(error.orig)) from error
+
+
+def _is_unavailable(error: sqlalchemy.exc.DBAPIError) -> bool:
+    """Whether another try may do: it does not answer, is locked, ends its sessions, or is not migrated yet."""
+    kinds = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.InternalError)
+    return isinstance(error, kinds) or error.connection_invalidated or _state(error) == NO_SUCH_TABLE
+
+
+def _state(error: sqlalchemy.exc.DBAPIError) -> str:
+    """PostgreSQL's code for what went wrong; empty where there is none."""
+    return getattr(error.orig, "sqlstate", None) or ""

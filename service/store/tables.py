@@ -16,6 +16,8 @@ from sqlalchemy import (
     false,
 )
 
+LONG = BigInteger().with_variant(Integer, "sqlite")  # SQLite's integers are that long anyway
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -43,8 +45,8 @@ datasets = Table(
     Column("sha256", String(64), nullable=False),
     Column("content_key", String(64), nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    Column("rows", Integer),
-    Column("rejected_rows", Integer),
+    Column("rows", LONG),
+    Column("rejected_rows", LONG),
     Column("columns", JSON),
     Column("error", JSON),
     Column("uri", String(2000)),  # where it is to be fetched from; null once it is there

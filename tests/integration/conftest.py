@@ -3,6 +3,7 @@
 And `service`, all of `gradsum serve`.
 """
 
+import contextlib
 import shutil
 import sqlite3
 import tempfile
@@ -69,26 +70,35 @@ class Api(NamedTuple):
         return rows, sorted(str(path.relative_to(storage)) for path in storage.rglob("*"))
 
 
+@contextlib.contextmanager
+def running_api(settings: Settings) -> Iterator[Api]:
+    """The API with these settings, over a database that is migrated."""
+    migrate(settings.database_url)
+    with contextlib.closing(Database(settings.database_url)) as database:
+        config = uvicorn.Config(create_app(settings, database), port=0, log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+                yield Api(settings, database, http)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API with small limits."""
     directory: Path = tmp_path_factory.mktemp("api")
-    settings = Settings(data_dir=directory, limit_upload_bytes=200_000, limit_predict_rows=1000, worker_slots=2)
-    migrate(settings.database_url)
-    database = Database(settings.database_url)
-    config = uvicorn.Config(create_app(settings, database), port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
-        yield Api(settings, database, http)
-    server.should_exit = True
-    thread.join()
-    database.close()
+    with running_api(
+        Settings(data_dir=directory, limit_upload_bytes=200_000, limit_predict_rows=1000, worker_slots=2)
+    ) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -202,7 +202,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             opened.callback(child.stop)
         fetching = Fetching(database, settings, children[0], log)
         preparation = Preparation(database, settings, children[1], log)
-        with TestClient(create_app(settings, database)) as http:
+        with TestClient(create_app(settings, database), base_url="http://127.0.0.1") as http:
             yield Service(settings, database, http, fetching, preparation, children, root, web, secure)
 
 

@@ -79,6 +79,12 @@ def test_a_wrong_value_is_one_sentence_that_names_its_variable(
     assert "secret" not in message
 
 
+def test_with_tokens_any_address_may_be_listened_on(tmp_path: Path) -> None:
+    settings = load_settings(api_tokens_file="tokens", host="0.0.0.0")  # noqa: S104
+    assert settings.api_tokens_file == str(tmp_path / "tokens")
+    assert settings.api_url == "http://127.0.0.1:8000"
+
+
 def test_lists_are_read_from_text_and_nothing_may_be_fetched_by_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The record: transactions, fences, versions, chunks; on a real SQLite file made by the migrations."""
+"""The record: transactions, fences, versions, chunks; on real databases of both kinds, made by the migrations."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,15 +17,25 @@ from service.store import datasets, jobs, metrics, models
 from service.store.database import Database, migrate
 from service.store.pages import UnknownCursorError
 from service.store.tables import metadata
+from tests.postgres import PostgresServer
 
 SPEC = {"name": "digits", "tags": {}, "priority": 0}
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/record.sqlite"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    server.empty()
+    return server.url
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/record.sqlite"
-    migrate(url)
-    return url
+def url(empty: str) -> str:
+    migrate(empty)
+    return empty
 
 
 @pytest.fixture
@@ -121,24 +131,28 @@ def test_what_arrives_for_a_deleted_dataset_is_nothing_and_a_failure_keeps_no_ur
 
 def test_migrations_make_the_tables_that_the_store_describes(url: str) -> None:
     migrate(url)  # a second time changes nothing
-    found = sqlalchemy.inspect(sqlalchemy.create_engine(url))
+    engine = sqlalchemy.create_engine(url)
+    found = sqlalchemy.inspect(engine)
     for table in metadata.sorted_tables:
         assert {column["name"] for column in found.get_columns(table.name)} == set(table.columns.keys())
     for table in ("datasets", "jobs", "models"):
         assert {"project", "actor", "group_id"} <= {column["name"] for column in found.get_columns(table)}
     assert {"numerics", "block_rows"} <= {column["name"] for column in found.get_columns("jobs")}
+    engine.dispose()
 
 
 def test_nothing_is_left_to_migrate_once_the_migrations_have_run(url: str) -> None:
     """Columns, types, indexes and constraints, as Alembic compares them."""
-    with sqlalchemy.create_engine(url).connect() as connection:
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
         context = alembic.migration.MigrationContext.configure(connection, opts=options)
         assert alembic.autogenerate.compare_metadata(context, metadata) == []
+    engine.dispose()
 
 
-def test_a_job_of_the_first_schema_reads_back_after_the_migrations(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/old.sqlite"
+def test_a_job_of_the_first_schema_reads_back_after_the_migrations(empty: str) -> None:
+    url = empty
     _make_old_record(url)
     migrate(url)
     database = Database(url)
