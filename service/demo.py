@@ -14,7 +14,7 @@ from service.client import Client
 from service.commands.job_files import read_body
 from service.commands.session import PLAIN_WIDTH
 from service.connection import Answer, ClientError
-from service.demo_service import DemoError, DemoService, Interrupts, free_settings
+from service.demo_service import DemoError, DemoService, Interrupts, free_settings, token_for
 from service.rendering import duration, figure, predictions_table, printable, show_pairs, show_result
 from service.settings import SettingsError, load_settings
 from service.watching import wait_for_record, watch
@@ -38,7 +38,7 @@ def main() -> int:
             with console.status("Starting the service: API, Ray, dispatcher, tracker, MLflow …"):
                 service.wait_until_ready()
             _say(console, f"The service is up after {duration(time.monotonic() - started)}: {settings.api_url}/docs")
-            with Client(settings.api_url) as client, service.answering():
+            with Client(settings.api_url, token_for(settings)) as client, service.answering():
                 train_and_predict(client, service, console)
             with console.status("Stopping the service …"):
                 service.stop()

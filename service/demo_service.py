@@ -87,7 +87,7 @@ class DemoService:
         """Return once jobs can run; DemoError where it does not come to that."""
         since = datetime.now(UTC)
         deadline = time.monotonic() + START_SECONDS
-        with Client(self._settings.api_url) as client:
+        with Client(self._settings.api_url, token_for(self._settings)) as client:
             while not _answers(client, since):
                 self.check()
                 if time.monotonic() > deadline:
@@ -135,6 +135,14 @@ class DemoService:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def token_for(settings: Settings) -> str | None:
+    """The token of GRADSUM_TOKEN, if there is one. DemoError where the service will want one."""
+    token = os.environ.get("GRADSUM_TOKEN", "").strip() or None
+    if settings.api_tokens_file and token is None:
+        raise DemoError("GRADSUM_API_TOKENS_FILE is set, so the demo needs a token that may write: set GRADSUM_TOKEN.")
+    return token
 
 
 def free_settings(settings: Settings, say: Callable[[str], None]) -> Settings:

@@ -15,7 +15,7 @@ LOGGED_STATUS = 500
 
 
 class Envelope:
-    """ASGI middleware: `admit` raises the Problem of one that is not let in, `limit_of` gives a body's limit in bytes."""
+    """ASGI middleware: `admit` raises the Problem of one that isn't let in, `limit_of` gives a body's limit."""
 
     def __init__(
         self, app: ASGIApp, admit: Callable[[Scope], None], limit_of: Callable[[Scope], int], log: Log

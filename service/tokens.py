@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -126,7 +127,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file; who may read it stays as it was, and a new one is its owner's alone."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else PRIVATE
+    """Replace the file; whose it is and who may read it stays as it was, and a new one is its owner's alone."""
+    before = path.stat() if path.exists() else None
     write_atomically(path, text.encode())
-    path.chmod(mode)
+    path.chmod(PRIVATE if before is None else before.st_mode & 0o777)
+    if before is not None and os.geteuid() == 0:
+        os.chown(path, before.st_uid, before.st_gid)

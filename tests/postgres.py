@@ -66,6 +66,7 @@ class PostgresServer:
         """Stop it as `pg_ctl stop -m immediate` does (SIGQUIT), or `-m fast` (SIGINT)."""
         if self._process is not None:
             self._process.send_signal(how)
+            self._process.send_signal(signal.SIGCONT)  # it may stand still
             self._process.wait(STOP_SECONDS)
             self._process = None
 
@@ -120,7 +121,6 @@ def running_postgres(directory: Path) -> Iterator[PostgresServer]:
             server.start()
             yield server
         finally:
-            server.send(signal.SIGCONT) if server._process else None
             server.stop()
 
 

@@ -29,14 +29,15 @@ class RunningService(NamedTuple):
     mlflow_url: str
     data_dir: Path
     process: subprocess.Popen[bytes]
+    token: str | None = None
 
     def client(self) -> Client:
         """A client of it."""
-        return Client(self.url)
+        return Client(self.url, self.token)
 
     def gradsum(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        """What the command line does and says, with this service in GRADSUM_URL."""
-        return gradsum(*arguments, url=self.url, given=given)
+        """What the command line does and says, with this service in GRADSUM_URL, and its token in GRADSUM_TOKEN."""
+        return gradsum(*arguments, url=self.url, given=given, token=self.token)
 
     def json(self, *arguments: str, given: str | None = None) -> dict[str, Any]:
         """The answer of a command that has to succeed."""
@@ -56,12 +57,14 @@ def ends_with_us() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def gradsum(*arguments: str, url: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def gradsum(
+    *arguments: str, url: str, given: str | None = None, token: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `gradsum` in the project's directory."""
     return subprocess.run(
         [sys.executable, "-m", "service.cli", *arguments],
         cwd=PROJECT,
-        env={**os.environ, "GRADSUM_URL": url},
+        env={**os.environ, "GRADSUM_URL": url, "GRADSUM_TOKEN": token or ""},
         input=given,
         capture_output=True,
         text=True,
@@ -71,7 +74,9 @@ def gradsum(*arguments: str, url: str, given: str | None = None) -> subprocess.C
 
 
 @contextmanager
-def running_service(data_dir: Path, free_port: Callable[[], int], **settings: str) -> Iterator[RunningService]:
+def running_service(
+    data_dir: Path, free_port: Callable[[], int], token: str | None = None, **settings: str
+) -> Iterator[RunningService]:
     """A service that can run jobs, from here to the end of the block; `settings` like `GRADSUM_WORKER_SLOTS="2"`."""
     port, mlflow_port = free_port(), free_port()
     places = {"GRADSUM_DATA_DIR": str(data_dir), "GRADSUM_PORT": str(port), "GRADSUM_MLFLOW_PORT": str(mlflow_port)}
@@ -87,7 +92,7 @@ def running_service(data_dir: Path, free_port: Callable[[], int], **settings: st
             start_new_session=True,
             preexec_fn=ends_with_us,  # noqa: PLW1509 - it makes one system call
         )
-    service = RunningService(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{mlflow_port}", data_dir, process)
+    service = RunningService(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{mlflow_port}", data_dir, process, token)
     try:
         _wait_until_ready(service)
         yield service

@@ -17,7 +17,7 @@ BUSY_SECONDS = 5.0
 MIGRATION_SECONDS = 60.0
 """How long a process waits for another one that migrates."""
 CONNECT_SECONDS = 2
-POOL_SECONDS = 2.0
+POOL_SECONDS = 5.0
 STATEMENT_SECONDS = 30.0
 IDLE_SECONDS = 30.0
 """After this long, PostgreSQL ends the transaction of a process that stands still, which holds up all others."""

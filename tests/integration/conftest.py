@@ -5,7 +5,6 @@ And `service`, all of `gradsum serve`.
 
 import contextlib
 import shutil
-import sqlite3
 import tempfile
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
+import sqlalchemy
 import uvicorn
 
 from service import ingest
@@ -25,7 +25,9 @@ from service.processes import adopt_orphans
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database, migrate
+from service.store.tables import metadata
 from tests.leaks import SPARED, left_after, snapshot
+from tests.postgres import PostgresServer
 from tests.running_service import DIGITS, RunningService, running_service
 
 
@@ -63,9 +65,11 @@ class Api(NamedTuple):
 
     def left(self) -> tuple[list[str], list[str]]:
         """Every row of the record and every file of the storage."""
-        record = sqlite3.connect(self.settings.database_url.removeprefix("sqlite:///"))
-        rows = list(record.iterdump())
-        record.close()
+        engine = sqlalchemy.create_engine(self.settings.database_url)
+        with engine.connect() as connection:
+            tables = {table.name: connection.execute(table.select()) for table in metadata.sorted_tables}
+            rows = sorted(f"{name} {row}" for name, found in tables.items() for row in found)
+        engine.dispose()
         storage = self.settings.storage
         return rows, sorted(str(path.relative_to(storage)) for path in storage.rglob("*"))
 
@@ -92,13 +96,22 @@ def running_api(settings: Settings) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API with small limits."""
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API with small limits, over SQLite; a file's tests run over others where it names `DATABASES`."""
+    limits: dict[str, Any] = {"limit_upload_bytes": 200_000, "limit_predict_rows": 1000, "worker_slots": 2}
     directory: Path = tmp_path_factory.mktemp("api")
-    with running_api(
-        Settings(data_dir=directory, limit_upload_bytes=200_000, limit_predict_rows=1000, worker_slots=2)
-    ) as running:
+    if getattr(request, "param", "sqlite") == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        limits["database_url"] = server.url
+    with running_api(Settings(data_dir=directory, **limits)) as running:
         yield running
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a file that names `DATABASES` over each of them."""
+    databases = getattr(metafunc.module, "DATABASES", None)
+    if databases and "api" in metafunc.fixturenames:
+        metafunc.parametrize("api", databases, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,16 +17,21 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+import sqlalchemy
 
 from service.paths import columns_directory, model_directory, upload_path
 from service.settings import Settings
 from service.store import components, datasets, jobs, metrics, models
 from service.store.database import migrate
+from service.store.engines import WRITERS_LOCK
+from service.store.tables import metric_chunks
 from tests.integration.conftest import Api
 from workers import model as trained_models
 from workers.initialization import drawn_parameters
 from workers.network import Network
 from workers.preprocessing import CategoryFeature, NumberFeature, Preprocessing
+
+DATABASES = ["sqlite", "postgresql"]
 
 FLOWERS = "width,height,kind\n" + "".join(f"{i % 7},{i % 5}.5,{'rose' if i % 2 else 'iris'}\n" for i in range(40))
 HOUSES = "area,street,price\n" + "".join(f"{i},{'north' if i % 3 else 'south'},{1.5 * i}\n" for i in range(1, 41))
@@ -104,7 +108,7 @@ def test_an_upload_that_is_cut_off_half_way_leaves_nothing_and_can_be_sent_again
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     before = api.left()
     for _ in range(2):
-        head = f"POST /v1/datasets HTTP/1.1\r\nHost: a\r\nContent-Type: {headers['Content-Type']}\r\n"
+        head = f"POST /v1/datasets HTTP/1.1\r\nHost: localhost\r\nContent-Type: {headers['Content-Type']}\r\n"
         head += f"Content-Length: {len(body)}\r\n\r\n"
         with socket.create_connection((api.http.base_url.host, api.http.base_url.port or 80)) as connection:
             connection.sendall(head.encode() + body[: len(body) // 2])
@@ -394,7 +398,8 @@ def test_an_error_that_nobody_foresaw_is_logged_once_and_told_without_its_trace(
 ) -> None:
     job_id = submitted(api, {"dataset": "flowers", "target": "kind"})["id"]
     with record(api) as connection:
-        connection.execute("INSERT INTO metric_chunks VALUES (?, 1, 2, '', x'00')", (job_id,))
+        chunk = {"job_id": job_id, "first_epoch": 1, "last_epoch": 2, "recorded_at": "", "columns": b"\0"}
+        connection.execute(metric_chunks.insert().values(chunk))
     answer = api.http.get(f"/v1/jobs/{job_id}/metrics")
     assert answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -407,7 +412,12 @@ def test_an_error_that_nobody_foresaw_is_logged_once_and_told_without_its_trace(
 @pytest.mark.usefixtures("flowers")
 def test_a_database_that_stays_locked_is_a_503_that_says_when_to_try_again(api: Api) -> None:
     with record(api) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        else:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({WRITERS_LOCK})")
+            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("LOCK TABLE components, jobs, datasets")
         answer = api.http.post("/v1/jobs", json={"dataset": "flowers", "target": "kind"}, timeout=30)
         ready = api.http.get("/readyz", timeout=30)
         alive = api.http.get("/healthz")
@@ -463,8 +473,9 @@ def until_it_answers(http: httpx2.Client) -> None:
 
 
 @contextlib.contextmanager
-def record(api: Api) -> Iterator[sqlite3.Connection]:
-    """The record, beside the API's own connections."""
-    connection = sqlite3.connect(api.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
-    yield connection
-    connection.close()
+def record(api: Api) -> Iterator[sqlalchemy.Connection]:
+    """The record, beside the API's own connections; each statement commits."""
+    engine = sqlalchemy.create_engine(api.settings.database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()

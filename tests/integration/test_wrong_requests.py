@@ -15,6 +15,7 @@ from workers import model as trained_models
 from workers.network import Network
 from workers.preprocessing import NumberFeature, Preprocessing
 
+DATABASES = ["sqlite", "postgresql"]
 FLOWERS = "width,height,kind,petals\n" + "".join(
     f"{i % 7},{i % 5}.5,{'rose' if i % 2 else 'iris'},{i % 3}\n" for i in range(40)
 )
@@ -259,7 +260,7 @@ UPLOADS = [
         ),
         Row(
             "a truncated form",
-            {"content": chunks(2000), "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
+            {"content": list(chunks(2000)), "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
             400,
             "invalid_form",
             ("last boundary",),
@@ -270,7 +271,7 @@ UPLOADS = [
         Row("over the limit", csv("a\n" + "1\n" * 200_000), 413, "body_too_large", ("200,000 bytes",)),
         Row(
             "over the limit in chunks",
-            {"content": chunks(10**6), "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
+            {"content": list(chunks(10**6)), "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
             413,
             "body_too_large",
             ("200,000 bytes",),
