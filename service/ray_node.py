@@ -56,6 +56,7 @@ def joined(address: str) -> Iterator[str]:
     with tempfile.TemporaryFile() as output:
         node = subprocess.Popen(
             command,
+            env={**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"},  # nothing is on it that could move away
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
