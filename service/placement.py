@@ -8,7 +8,7 @@ Node = str
 
 
 def free_slots(slots: Mapping[Node, int], taken: Iterable[Node]) -> Counter[Node]:
-    """What is left of each node's slots: below zero where more is placed than it has, nothing of nodes that are gone."""
+    """What is left of each node's slots; below zero where more is placed than it has."""
     free = Counter(dict(slots))
     free.subtract(node for node in taken if node in slots)
     return free
