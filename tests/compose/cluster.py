@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.client import Client
-from service.connection import Unreachable
+from service.connection import ApiError, ClientError, Unreachable
 
 PROJECT = Path(__file__).parents[2]
 DOCKER = shutil.which("docker") or "docker"
 COMMAND_SECONDS = 900.0
 JOB_SECONDS = 240.0
+SERVICE_UNAVAILABLE = 503
 FINAL = {"succeeded", "failed", "cancelled"}
 NAME = "gradsum-test"
 IMAGE = "gradsum-test:latest"
@@ -90,7 +91,8 @@ def wait_for(client: Client, job_id: str, statuses: set[str], seconds: float = J
     while time.monotonic() < deadline:
         try:
             job = client.job(job_id)
-        except Unreachable:
+        except ClientError as error:
+            assert is_passing(error), error
             time.sleep(0.5)
             continue
         if job["status"] in statuses:
@@ -98,6 +100,11 @@ def wait_for(client: Client, job_id: str, statuses: set[str], seconds: float = J
         assert job["status"] not in FINAL, job
         time.sleep(0.2)
     raise TimeoutError(job)
+
+
+def is_passing(error: ClientError) -> bool:
+    """Whether a service that restarts may answer so for a while."""
+    return isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status == SERVICE_UNAVAILABLE)
 
 
 def run(client: Client, body: dict[str, Any]) -> dict[str, Any]:

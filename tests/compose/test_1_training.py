@@ -74,10 +74,15 @@ def test_an_example_trains_on_two_containers_to_the_bits_of_the_embedded_service
 
 
 def numbers(row: dict[str, str]) -> dict[str, object]:
-    """A row of a CSV file with its numbers as numbers."""
-    return {
-        name: float(value) if value.replace(".", "", 1).lstrip("-").isdigit() else value for name, value in row.items()
-    }
+    """A row of a CSV file with its numbers as numbers, as a client would send it."""
+    return {name: number(value.strip()) for name, value in row.items()}
+
+
+def number(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @pytest.mark.usefixtures("datasets")
