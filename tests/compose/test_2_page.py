@@ -25,12 +25,17 @@ def test_a_browser_shows_the_run_behind_the_job_s_link(cluster: Cluster, client:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         account = {"username": "gradsum", "password": cluster.mlflow_password()}
-        page = browser.new_context(http_credentials=account, viewport={"width": 1280, "height": 800}).new_page()
+        page = browser.new_context(http_credentials=account, viewport={"width": 1400, "height": 900}).new_page()
         page.goto(link)
         page.get_by_text("weights_sha256").or_(page.get_by_text("validation_accuracy")).first.wait_for(timeout=60_000)
-        page.goto(link.replace("#/", "#/") + "/model-metrics")
+        page.goto(f"{link}/artifacts/plots/loss.png")
+        page.get_by_text("loss_curve.csv").first.wait_for(timeout=60_000)
+        page.goto(f"{link}/model-metrics")
+        page.get_by_placeholder("Search metric charts").fill(
+            "^(loss|validation_loss|validation_accuracy|gradient_norm)$"
+        )
         page.get_by_text("validation_loss").first.wait_for(timeout=60_000)
         page.wait_for_timeout(4_000)  # the charts are drawn
-        page.screenshot(path=picture)
+        page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 1400, "height": 760})
         browser.close()
     assert picture.stat().st_size > 20_000

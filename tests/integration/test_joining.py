@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import ray
 
-from service.ray_head import RayHead, ray_head
+from service.ray_head import ray_head
 from service.ray_node import JoinError, is_elsewhere, joined
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
@@ -20,15 +21,18 @@ LOOK = "import json, ray, sys; ray.init(sys.argv[1], logging_level='ERROR'); pri
 
 
 @contextlib.contextmanager
-def running(head: RayHead) -> Iterator[None]:
+def reachable(directory: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """A head as that of `serve`, but at this machine's outer address: where it is, and what lets a process in."""
+    head, own = ray_head(directory, 1), str(ray.util.get_node_ip_address())
+    environment = {**head.environment, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
     process = subprocess.Popen(
-        head.program.command,
-        env={**os.environ, **head.program.environment, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"},
+        [own if part == "127.0.0.1" else part for part in head.program.command],
+        env={**os.environ, **environment, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield
+        yield head.address.replace("127.0.0.1", own), environment
     finally:
         process.terminate()
         process.wait()
@@ -59,20 +63,17 @@ def joined_soon(address: str) -> contextlib.AbstractContextManager[str]:
 def test_whoever_joins_is_a_node_that_offers_nothing_until_it_leaves(
     short_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (short_directory / "logs").mkdir()
-    head = ray_head(short_directory, 1)
-    for name, value in head.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")  # the head of `serve` is one that nobody joins
-    with running(head):
-        with joined_soon(head.address):
-            offered = living(head.address)
+    with reachable(short_directory) as (address, environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with joined_soon(address):
+            offered = living(address)
             assert [resources.get("CPU", 0) for resources in offered].count(0) == 1
             assert sum("gradsum" in resources for resources in offered) == 1
-        assert len(living(head.address)) == 1
+        assert len(living(address)) == 1
         (short_directory / "other-token").write_text("0" * 64)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(short_directory / "other-token"))
-        with pytest.raises(JoinError, match="RAY_AUTH_TOKEN_PATH"), joined(head.address):
+        with pytest.raises(JoinError, match="RAY_AUTH_TOKEN_PATH"), joined(address):
             pass
 
 
