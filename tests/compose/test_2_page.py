@@ -36,6 +36,6 @@ def test_a_browser_shows_the_run_behind_the_job_s_link(cluster: Cluster, client:
         )
         page.get_by_text("validation_loss").first.wait_for(timeout=60_000)
         page.wait_for_timeout(4_000)  # the charts are drawn
-        page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 1400, "height": 760})
+        page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 1034, "height": 760})
         browser.close()
     assert picture.stat().st_size > 20_000
