@@ -44,8 +44,8 @@ def is_missing(error: MlflowException) -> bool:
 def _translated(status: int, message: str) -> Exception:
     if status == UNAUTHENTICATED:
         return MlflowUnavailableError(
-            "MLflow refuses the account of the tracker: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD have to be "
-            "those of an account that writes."
+            "MLflow refuses the account of the tracker: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD have to "
+            "be those of an account that writes."
         )
     sentence = " ".join(message.split())[:LONGEST_MESSAGE]
     if status == TOO_MANY_REQUESTS or status >= SERVER_ERRORS:
