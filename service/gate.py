@@ -70,6 +70,11 @@ def first_version(version: int) -> Verdict:
     return Verdict("promoted", "first", "The first version of its name serves.", None, version)
 
 
+def not_asked(champion: int | None) -> Verdict:
+    """The verdict on a model that was made before its schedule had a promotion."""
+    return Verdict("kept", "not_asked", "It was made before its schedule had a promotion.", champion)
+
+
 def decide(promotion: Promotion, evidence: Mapping[str, Any], version: int, champion: int, anchor: int) -> Verdict:
     """The verdict on `version` against the champion, by what `service.scoring` measured.
 
