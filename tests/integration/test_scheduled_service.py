@@ -73,12 +73,6 @@ def test_a_schedule_fires_checks_trains_and_promotes(schedules: RunningService) 
     assert "promoted" in schedules.gradsum("job", "show", judged["job_id"]).stdout
 
 
-def test_a_due_time_of_the_clock_on_the_wall_fires(schedules: RunningService) -> None:
-    firing = wait(schedules, "scheduled-minutely", lambda row: row["job_status"] == "succeeded")
-    assert (firing["triggered_by"], firing["outcome"]) == ("cron", "fired")
-    assert firing["due_at"].endswith(":00Z")
-
-
 def test_a_schedule_is_edited_paused_listed_planned_and_removed(schedules: RunningService) -> None:
     edited = schedules.json("schedule", "edit", "scheduled-digits", "-", given="job: {priority: 3}\ncatch_up: skip\n")
     assert (edited["job"]["priority"], edited["job"]["target"], edited["catch_up"]) == (3, "digit", "skip")
@@ -91,7 +85,13 @@ def test_a_schedule_is_edited_paused_listed_planned_and_removed(schedules: Runni
     assert schedules.gradsum("schedule", "rm", "scheduled-digits").returncode == 0
     gone = schedules.gradsum("schedule", "show", "scheduled-digits")
     assert (gone.returncode != 0, gone.stdout) == (True, "")
-    assert gone.stderr.strip() == "There is no schedule 'scheduled-digits'."
+    assert gone.stderr.strip() == "Error: There is no schedule 'scheduled-digits'."
+
+
+def test_a_due_time_of_the_clock_on_the_wall_fires(schedules: RunningService) -> None:
+    firing = wait(schedules, "scheduled-minutely", lambda row: row["job_status"] == "succeeded")
+    assert (firing["triggered_by"], firing["outcome"]) == ("cron", "fired")
+    assert firing["due_at"].endswith(":00Z")
 
 
 REFUSED_ON_THE_COMMAND_LINE = {
