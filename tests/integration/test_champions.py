@@ -294,6 +294,18 @@ def test_by_hand_a_model_waits(scene: Scene) -> None:
     assert scene.nights.champion() == model.version
 
 
+def test_a_model_that_was_promoted_by_hand_before_it_was_judged_says_so(scene: Scene) -> None:
+    job = scene.trained_for(scene.schedule(promotion={}))
+    with scene.database.write() as connection:
+        model = models.of_job(connection, job.id)
+        assert model is not None
+        models.promote_by_hand(connection, model, "in a hurry")
+    scene.stepped(lambda: scene.job(job.id).verdict is not None)
+    verdict = scene.job(job.id).verdict or {}
+    assert (verdict["verdict"], verdict["code"], verdict["anchor"]) == ("promoted", "by_hand", model.version)
+    assert scene.nights.champion() == model.version
+
+
 def test_a_firing_starts_from_the_weights_of_the_champion_or_the_last_success(scene: Scene) -> None:
     schedule, dataset = scene.schedule(), scene.nights.dataset(CLEAN)
     success = scene.trained_for(schedule)
