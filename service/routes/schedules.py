@@ -246,6 +246,5 @@ def _required(connection: Transaction, reference: str) -> Schedule:
 def _view(context: Context, reference: str) -> View:
     with context.database.read() as connection:
         schedule = _required(connection, reference)
-        webhooks = notifications.newest(connection, schedule.id, WEBHOOKS_SHOWN)
-        shown = [notification_view(found) for found in webhooks]
+        shown = [notification_view(found) for found in notifications.newest(connection, schedule.id, WEBHOOKS_SHOWN)]
         return {**schedule_view(schedule, datetime.now(UTC)), "notifications": shown}
