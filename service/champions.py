@@ -6,7 +6,7 @@ Nothing is kept here that could not be lost: a check is made again, a verdict is
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 from typing import Any
 
@@ -66,6 +66,10 @@ class Champions:
         for seen in watched:
             self._watch(seen)
 
+    def forget_all_but(self, unfinished: Container[str]) -> None:
+        """Keep what was found about these jobs' data only."""
+        self._findings = {job_id: found for job_id, found in self._findings.items() if job_id in unfinished}
+
     def before_training(self, job: Job, dataset: Dataset, decision: Decision) -> Decision:
         """`decision`, unless `job` is of a schedule whose `check` is not done, or does not let its data pass."""
         with self._database.read() as connection:
@@ -80,9 +84,9 @@ class Champions:
             return decision
         reason = " ".join(finding.message for finding in found)
         with self._database.write() as connection:
-            jobs.cancel_at_once(connection, job, reason)
+            if not jobs.cancel_at_once(connection, job, reason):
+                return Decision("wait")  # somebody has ended it meanwhile
             firings.change(connection, firing.id, outcome="held", reason=reason)
-        self._findings.pop(job.id, None)
         self._log.warning("firing_held", schedule_id=schedule.id, job_id=job.id, reason=reason)
         return Decision("wait")
 
@@ -94,9 +98,8 @@ class Champions:
         def on_measured(answer: Message | Lost) -> None:
             self._asked.discard(job.id)
             if isinstance(answer, Lost):
-                self._losses[job.id] += answer.in_hand
-                if self._losses[job.id] >= MOST_LOSSES:
-                    reason = f"The check ended its process {MOST_LOSSES} times ({answer.reason})."
+                reason = self._given_up(job.id, answer)
+                if reason is not None:
                     self._findings[job.id] = [Finding("not_checked", reason)]
             elif "error" in answer:
                 self._findings[job.id] = [Finding("not_checked", answer["error"]["message"])]
@@ -108,6 +111,14 @@ class Champions:
             self._asked.add(job.id)
             return None
         return problems_alone(check, dataset.rows or 0, _null_fractions(job, dataset))
+
+    def _given_up(self, key: str, lost: Lost) -> str | None:
+        """Why a comparison is not tried again, once it has taken its process down too often."""
+        self._losses[key] += lost.in_hand
+        if self._losses[key] < MOST_LOSSES:
+            return None
+        del self._losses[key]
+        return f"Comparing the data with the champion's ended its process {MOST_LOSSES} times ({lost.reason})."
 
     def _watch(self, seen: Watched) -> None:
         """Compare a dataset with the champion's data, once for each of its versions and each champion."""
@@ -122,6 +133,9 @@ class Champions:
 
         def on_measured(answer: Message | Lost) -> None:
             self._asked.discard(key)
+            if isinstance(answer, Lost):
+                reason = self._given_up(key, answer)
+                answer = {"error": {"message": reason}} if reason else answer
             if not isinstance(answer, Lost):
                 self._drifted(seen, answer)
 
@@ -132,7 +146,7 @@ class Champions:
         """Retrain, or say that it would be time to; in one transaction with how far was looked."""
         schedule = seen.schedule
         if "error" in answer:
-            step, reason = "suggest", f"It could not be compared: {answer['error']['message']}"
+            step, reason = "suggest", answer["error"]["message"]
         else:
             step, reason = drifted(schedule.drift or {}, answer["ok"])
         try:

@@ -225,9 +225,9 @@ class Client:
         """The schedule with this id or name."""
         return self._connection.ask("GET", f"/v1/schedules/{_part(reference)}")
 
-    def edit_schedule(self, reference: str, changes: Mapping[str, Any]) -> Answer:
+    def edit_schedule(self, reference: str, changes: object) -> Answer:
         """The schedule with the fields of `changes` in place of its own."""
-        return self._connection.ask("PATCH", f"/v1/schedules/{_part(reference)}", json=dict(changes))
+        return self._connection.send_json(f"/v1/schedules/{_part(reference)}", changes, method="PATCH")
 
     def pause_schedule(self, reference: str) -> Answer:
         """Let nothing come due until it is resumed."""

@@ -75,11 +75,19 @@ class Connection:
             raise self._unreachable(error) from error
         return self._checked(response)
 
-    def send_json(self, path: str, body: object, headers: Mapping[str, str] | None = None, **request: object) -> Answer:
-        """The answer to a POST of `body`; NaN and infinity go out as they are, for the API to name the field."""
+    def send_json(
+        self,
+        path: str,
+        body: object,
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "POST",
+        **request: object,
+    ) -> Answer:
+        """The answer to `body`; NaN and infinity go out as they are, for the API to name the field."""
         content = json.dumps(body, ensure_ascii=False).encode(errors="surrogatepass")
         return self.ask(
-            "POST", path, content=content, headers={"Content-Type": "application/json", **(headers or {})}, **request
+            method, path, content=content, headers={"Content-Type": "application/json", **(headers or {})}, **request
         )
 
     def stream(self, path: str) -> Iterator[bytes]:

@@ -324,6 +324,7 @@ class Dispatcher:
     def _forget_all_but(self, unfinished: set[str]) -> None:
         """End the drivers of jobs that became final (or were deleted) behind our back."""
         self._refusals.forget_all_but(unfinished)
+        self._champions.forget_all_but(unfinished)
         for job_id in [job_id for job_id in self._running if job_id not in unfinished]:
             self._release(job_id, keep=False)
 

@@ -66,8 +66,18 @@ def kept_in_a_row(verdicts: Sequence[Mapping[str, Any] | None]) -> int:
 
 
 def first_version(version: int) -> Verdict:
-    """The verdict on a model that nobody served before."""
+    """The verdict on a model that serves because it is the first."""
     return Verdict("promoted", "first", "The first version of its name serves.", None, version)
+
+
+def serves_already(version: int) -> Verdict:
+    """The verdict on a model that somebody promoted before it could be judged."""
+    return Verdict("promoted", "by_hand", "It was promoted by hand before it was judged.", None, version)
+
+
+def not_asked(champion: int | None) -> Verdict:
+    """The verdict on a model that was made before its schedule had a promotion."""
+    return Verdict("kept", "not_asked", "It was made before its schedule had a promotion.", champion)
 
 
 def decide(promotion: Promotion, evidence: Mapping[str, Any], version: int, champion: int, anchor: int) -> Verdict:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from service.child import Child, Lost, Message
-from service.gate import Promotion, Verdict, confidence_after, decide, first_version, kept_in_a_row
+from service.gate import Promotion, Verdict, confidence_after, decide, first_version, kept_in_a_row, serves_already
 from service.logs import Log
 from service.paths import columns_directory
 from service.preparation import MOST_LOSSES, WORK_SECONDS, matrix_request
@@ -58,7 +58,7 @@ class Judging:
                 reason = f"It could not be judged: {answer['error']['message']}"
                 return Verdict("kept", "not_judged", reason, champion, anchor)
             if champion == model.version:
-                return first_version(model.version)
+                return first_version(1) if champion == 1 else serves_already(champion)
             return decide(promotion, answer["ok"], model.version, champion, anchor)
 
         self._ask(job.id, message, lambda answer: self._record(job, model, champion, decided(answer)))

@@ -22,6 +22,7 @@ FIGURES = {
 MOST_SHOWN = 20
 """Classes or targets of a result."""
 LONGEST_LABEL = 40
+UNDELIVERED = {"pending": "is not delivered yet", "given_up": "was given up"}
 STYLES = {"succeeded": "green", "ready": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
 Row = tuple[str, object]
@@ -138,9 +139,19 @@ def show_job(console: Console, job: Answer) -> None:
         rows.append(("epoch", f"{progress['epoch']} of {progress['epochs']}"))
         rows += figures(progress)
     rows += [("warning", warning) for warning in job["warnings"]]
+    rows += undelivered(job["notifications"])
     show_pairs(console, f"Job {job['name'] or job['id']}", rows)
     if job["result"] or job["error"]:
         show_result(console, job)
+
+
+def undelivered(webhooks: Iterable[Answer]) -> list[Row]:
+    """A row for each webhook that its receiver does not have, though it was tried: the event, and why not."""
+    return [
+        ("webhook", f"{webhook['event']} {UNDELIVERED[webhook['status']]}: {webhook['error']}")
+        for webhook in webhooks
+        if webhook["status"] in UNDELIVERED and webhook["error"]
+    ]
 
 
 def show_result(console: Console, job: Answer) -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from service.connection import Answer
-from service.rendering import Row, moment, printable, show_pairs, status_text
+from service.rendering import Row, moment, printable, show_pairs, status_text, undelivered
 
 STYLES = {
     "fired": "green",
@@ -53,5 +53,12 @@ def show_schedule(console: Console, schedule: Answer) -> None:
     rows += [("dataset", schedule["job"].get("dataset")), ("target", schedule["job"].get("target"))]
     rows += [("overlap", schedule["overlap_policy"])]
     rows += [("catch up", f"{schedule['catch_up']}, within {schedule['catch_up_window_seconds']:,} s")]
+    rows += [(part, _settings(schedule[part])) for part in ("check", "promotion", "drift") if schedule[part]]
     rows += [("next" if place == 0 else "", due) for place, due in enumerate(schedule["next_due_at"])]
+    rows += undelivered(schedule["notifications"])
     show_pairs(console, f"Schedule {schedule['name']}", rows)
+
+
+def _settings(part: Answer) -> str:
+    """`min_rows 50, max_psi 0.2`: what is set of a check, a promotion or a drift."""
+    return ", ".join(f"{name} {value}" for name, value in part.items() if value not in (None, {}))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, create_model
 
-from service.schemas import Described, ListOf, Owned, Request
+from service.schemas import Described, ListOf, NotificationDocument, Owned, Request
 from workers.spec import JobSpec, Name, Notify
 
 DAY_SECONDS = 86_400
@@ -107,6 +107,14 @@ class ScheduleDocument(Owned):
     promotion: dict[str, Any] | None
     notify: dict[str, Any] | None
     paused: bool
+
+
+class OneScheduleDocument(ScheduleDocument):
+    """A schedule, with its webhooks."""
+
+    notifications: list[NotificationDocument] = Field(
+        description="The last 20 webhooks about due times and drift, newest first; each job shows its own"
+    )
 
 
 class FiringDocument(BaseModel):

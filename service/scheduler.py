@@ -67,7 +67,8 @@ class Scheduler:
             return Decision("wait", "waiting_for_earlier_job", before.reason)
         if before.step == "end":
             with self._database.write() as connection:
-                jobs.cancel_at_once(connection, job, before.reason)
+                if not jobs.cancel_at_once(connection, job, before.reason):
+                    return Decision("wait")  # somebody has ended it meanwhile
                 firings.change(connection, firing.id, outcome=before.outcome, reason=before.reason)
             self._log.info("firing_ended", schedule_id=schedule.id, job_id=job.id, outcome=before.outcome)
             return Decision("wait")

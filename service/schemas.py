@@ -202,6 +202,19 @@ class ResultDocument(BaseModel):
     numerics: dict[str, Any] = Field(description="What the bits depend on")
 
 
+class NotificationDocument(BaseModel):
+    """A webhook, and whether its receiver has it."""
+
+    id: str = Field(description="The receiver knows a repeated one by it: it is the header webhook-id")
+    event: str
+    status: Literal["pending", "delivered", "given_up"]
+    created_at: str
+    attempts: int
+    next_attempt_at: str | None
+    delivered_at: str | None
+    error: str | None = Field(description="Why the last attempt failed")
+
+
 class JobDocument(Owned):
     """A job."""
 
@@ -223,7 +236,7 @@ class JobDocument(Owned):
     transitions: list[dict[str, Any]]
     result: ResultDocument | None
     mlflow: dict[str, Any]
-    notifications: list[dict[str, Any]]
+    notifications: list[NotificationDocument] = Field(description="The webhooks that `notify` asks for, oldest first")
     error: dict[str, Any] | None
     verdict: dict[str, Any] | None = Field(
         None, description="Of a schedule's job: whether its model became the champion"

@@ -213,9 +213,11 @@ TROUBLE: tuple[Event, ...] = (
 class Notify(Options):
     """A webhook: where each of `events` is posted, signed with the secret that the variable `secret_env` holds."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2000)]
-    secret_env: Annotated[str, Field(min_length=1, max_length=200)]
-    events: Annotated[list[Event], Field(min_length=1)] = list(TROUBLE)
+    url: Annotated[str, Field(min_length=1, max_length=2000, description="https://, as far as the operator allows")]
+    secret_env: Annotated[
+        str, Field(min_length=1, max_length=200, description="The variable, never the secret: GRADSUM_NOTIFY_SECRET")
+    ]
+    events: Annotated[list[Event], Field(min_length=1, description="What it is told of")] = list(TROUBLE)
 
 
 class InitialParameters(Options):

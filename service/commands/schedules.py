@@ -1,4 +1,4 @@
-"""`gradsum schedule …`: add, list, show, pause, resume, trigger, rm, firings, backfill."""
+"""`gradsum schedule …`: add, list, show, edit, pause, resume, trigger, rm, firings, backfill."""
 
 from typing import Annotated, Any
 
@@ -57,6 +57,28 @@ def show(context: typer.Context, schedule: Reference) -> None:
     asked = session(context)
     with asked.client() as client:
         found = client.schedule(schedule)
+    asked.show(found, lambda found: show_schedule(asked.console(), found))
+
+
+@app.command(cls=ServiceCommand)
+def edit(
+    context: typer.Context,
+    schedule: Reference,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Fields as YAML or JSON; - reads standard input")],
+) -> None:
+    """Change the fields that are given, of `job` too. Due times that have passed never fire because of an edit.
+
+    For example:
+
+      echo 'overlap_policy: queue' | gradsum schedule edit digits-nightly -
+    """
+    from service.commands.job_files import read_body  # noqa: PLC0415 - quick --help
+    from service.schedule_rendering import show_schedule  # noqa: PLC0415
+
+    asked = session(context)
+    changes = read_body(file)
+    with asked.client() as client:
+        found = client.edit_schedule(schedule, changes)
     asked.show(found, lambda found: show_schedule(asked.console(), found))
 
 

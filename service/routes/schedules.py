@@ -12,41 +12,42 @@ from service.requests import read
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
 from service.routes.idempotency import Key, check_key, made_before, remember
 from service.schedule_definitions import merged, read_definition
+from service.schedule_edits import edit, next_due, seen_dataset
 from service.schedule_schemas import (
     SCHEDULE_EXAMPLES,
     BackfillDocument,
     BackfillRequest,
     FiringDocument,
     FiringList,
+    OneScheduleDocument,
     Outcome,
     ScheduleDescription,
-    ScheduleDocument,
     ScheduleList,
 )
 from service.schedule_views import firing_view, schedule_view, short
-from service.schedules import between, first_due, given_up, moment_of
+from service.schedules import between, moment_of
 from service.schemas import DeletedDocument, Described
-from service.store import firings, schedules
+from service.store import firings, notifications, schedules
 from service.store.database import Transaction, as_text
 from service.store.schedules import Schedule
 from service.strict_route import StrictRoute
-from service.views import View, deleted_view, page_view
+from service.views import View, deleted_view, notification_view, page_view
 from workers.errors import FieldError
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
 
 MOST_BACKFILLED = 366
 """Due times of one backfill: a year of nights."""
-WHEN = ("cron", "timezone", "on", "paused")
-"""The fields that decide when it fires: an edit of them begins anew, behind the present."""
+WEBHOOKS_SHOWN = 20
+"""Of those about a schedule's due times and its data; those about its jobs are shown by the jobs."""
 
 ScheduleBody = Annotated[Any, Described(ScheduleDescription), Body(openapi_examples=SCHEDULE_EXAMPLES)]
 PatchBody = Annotated[Any, Body(openapi_examples={"cron": {"value": {"cron": "0 4 * * *"}}})]
 BackfillBody = Annotated[Any, Described(BackfillRequest), Body()]
-OneSchedule: dict[int | str, dict[str, Any]] = {200: {"model": ScheduleDocument}}
+OneSchedule: dict[int | str, dict[str, Any]] = {200: {"model": OneScheduleDocument}}
 
 
-@router.post("", status_code=201, responses={201: {"model": ScheduleDocument}})
+@router.post("", status_code=201, responses={201: {"model": OneScheduleDocument}})
 def add_schedule(context: InContext, actor: Actor, body: ScheduleBody, idempotency_key: Key = None) -> JSONResponse:
     """Accept a schedule; its job is tried with the first due time."""
     check_key(idempotency_key)
@@ -170,17 +171,8 @@ def _added(context: Context, actor: str, key: str | None, body: object) -> Sched
 
 def _add(connection: Transaction, actor: str, definition: dict[str, Any], now: datetime) -> Schedule:
     _check_name(connection, definition["name"], None)
-    when = _when(connection, definition, now)
-    return schedules.add(connection, definition, project=PROJECT, actor=actor, **when)
-
-
-def _when(connection: Transaction, definition: dict[str, Any], after: datetime) -> dict[str, Any]:
-    """Where the ledger goes on from: the first due time behind `after`, or the data that is there already."""
-    due = None if definition["paused"] else first_due(definition["cron"], definition["timezone"], after)
-    seen = 0
-    if definition["on"] == "new_data":
-        seen = schedules.newest_version(connection, PROJECT, definition["job"]["dataset"])
-    return {"next_due_at": None if due is None else as_text(due), "seen_dataset": seen}
+    due, seen = next_due(definition, now), seen_dataset(connection, PROJECT, definition)
+    return schedules.add(connection, definition, project=PROJECT, actor=actor, next_due_at=due, seen_dataset=seen)
 
 
 def _edited(context: Context, reference: str, body: object) -> View:
@@ -194,31 +186,8 @@ def _edited(context: Context, reference: str, body: object) -> View:
             definition = read_definition(connection, context.settings, PROJECT, changed, now)
         with context.database.write() as connection:
             _check_name(connection, definition["name"], schedule.id)
-            changes = dict(definition)
-            if any(definition[name] != getattr(schedule, name) for name in WHEN) or _other_data(schedule, definition):
-                changes |= _when(connection, definition, _ledger_end(connection, schedule, now))
-                _give_up(connection, schedule, now)
-            edited = schedules.edit(connection, schedule, **changes)
+            edited = edit(connection, schedule, definition, now)
     return _view(context, schedule.id)
-
-
-def _other_data(schedule: Schedule, definition: dict[str, Any]) -> bool:
-    return schedule.on == "new_data" and definition["job"]["dataset"] != schedule.job["dataset"]
-
-
-def _ledger_end(connection: Transaction, schedule: Schedule, now: datetime) -> datetime:
-    """The present, or the last due time of the ledger where the clock was put back: none fires twice."""
-    last = firings.last_due_at(connection, schedule.id, "cron")
-    return now if last is None else max(now, datetime.fromisoformat(last))
-
-
-def _give_up(connection: Transaction, schedule: Schedule, now: datetime) -> None:
-    for entry in given_up(schedule, now, "The schedule was edited or paused before it fired."):
-        due_at = as_text(entry.due_at)
-        firings.add(
-            connection, schedule_id=schedule.id, due_at=due_at, due_times=entry.due_times, triggered_by="cron",
-            outcome=entry.do, reason=entry.reason,
-        )  # fmt: skip
 
 
 def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View | None:
@@ -276,4 +245,6 @@ def _required(connection: Transaction, reference: str) -> Schedule:
 
 def _view(context: Context, reference: str) -> View:
     with context.database.read() as connection:
-        return schedule_view(_required(connection, reference), datetime.now(UTC))
+        schedule = _required(connection, reference)
+        shown = [notification_view(found) for found in notifications.newest(connection, schedule.id, WEBHOOKS_SHOWN)]
+        return {**schedule_view(schedule, datetime.now(UTC)), "notifications": shown}

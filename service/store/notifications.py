@@ -93,6 +93,13 @@ def of_object(connection: Connection, object_id: str) -> list[Notification]:
     return [Notification(**row) for row in connection.execute(query).mappings()]
 
 
+def newest(connection: Connection, object_id: str, limit: int) -> list[Notification]:
+    """The last webhooks about a job or a schedule, newest first."""
+    query = select(notifications).where(notifications.c.object_id == object_id)
+    query = query.order_by(notifications.c.sequence.desc()).limit(limit)
+    return [Notification(**row) for row in connection.execute(query).mappings()]
+
+
 def delete(connection: Connection, object_id: str) -> None:
     """Forget the webhooks about an object, sent or not."""
     connection.execute(notifications.delete().where(notifications.c.object_id == object_id))

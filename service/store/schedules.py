@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from service.store import models
+from service.store import models, notifications
 from service.store.database import now
 from service.store.datasets import Dataset
 from service.store.jobs import Job
@@ -149,11 +149,12 @@ def watching(connection: Connection) -> list[Watched]:
     return found
 
 
-def unjudged(connection: Connection) -> list[tuple[Job, dict[str, Any]]]:
-    """Jobs of schedules with a `promotion` whose model has no verdict, oldest first, with the promotion."""
+def unjudged(connection: Connection, schedule_id: str | None = None) -> list[tuple[Job, dict[str, Any]]]:
+    """Jobs of schedules (or of one) with a `promotion` whose model has no verdict, oldest first, with the promotion."""
     query = select(schedules.c.promotion, jobs).join(firings, firings.c.schedule_id == schedules.c.id)
     query = query.join(jobs, jobs.c.id == firings.c.job_id).join(model_versions, model_versions.c.job_id == jobs.c.id)
     query = query.where(schedules.c.promotion.is_not(None), firings.c.backfill.is_(False))
+    query = query if schedule_id is None else query.where(schedules.c.id == schedule_id)
     query = query.where(jobs.c.status == "succeeded", model_versions.c.verdict.is_(None)).order_by(jobs.c.sequence)
     return [(Job(*row[1:]), row[0]) for row in connection.execute(query)]
 
@@ -184,5 +185,6 @@ def go_on(connection: Connection, schedule: Schedule, **changes: object) -> bool
 
 
 def delete(connection: Connection, schedule_id: str) -> None:
-    """Forget a schedule with its ledger; its jobs stay."""
+    """Forget a schedule with its ledger and its webhooks; its jobs stay."""
+    notifications.delete(connection, schedule_id)
     connection.execute(schedules.delete().where(schedules.c.id == schedule_id))

@@ -10,9 +10,12 @@ import pytest
 
 from service import logs
 from service.decisions import Decision
+from service.firings import Occasion, fire
+from service.schedule_definitions import FIELDS
+from service.schedule_edits import edit
 from service.scheduler import Scheduler
 from service.store import datasets, jobs, schedules
-from service.store.database import as_text
+from service.store.database import WriteConflictError, as_text
 from tests.integration.conftest import Api
 
 FLOWERS = "width,height,kind\n" + "".join(f"{i % 7},{i % 5}.5,{'rose' if i % 2 else 'iris'}\n" for i in range(40))
@@ -80,6 +83,18 @@ class Scene:
         assert dataset is not None
         return self.scheduler.before_training(job, dataset, Decision("prepare"))
 
+    def fire_again(self, due_at: datetime) -> None:
+        """Do what a second dispatcher would, for a due time that is in the ledger."""
+        with self.api.database.write() as connection:
+            schedule = schedules.required(connection, self.id)
+            fire(connection, self.api.settings, schedule, Occasion(due_at), [])
+
+    def read_from(self, place: int) -> str | None:
+        """Where the data of a firing's job is to come from."""
+        with self.api.database.read() as connection:
+            dataset = datasets.get(connection, jobs.required(connection, self.rows[place]["job_id"]).dataset_id)
+        return None if dataset is None else dataset.uri
+
     def job(self, place: int) -> dict[str, Any]:
         answer: dict[str, Any] = self.api.http.get(f"/v1/jobs/{self.rows[place]['job_id']}").json()
         return answer
@@ -122,13 +137,26 @@ def test_a_schedule_says_when_it_is_due_by_its_own_clock(api: Api, flowers: str)
 
 
 REFUSED = {
-    "cron": ({"cron": "61 * * * *"}, "cron", "field 1 of 5"),
-    "six fields": ({"cron": "* * * * * *"}, "cron", "once a minute"),
-    "never": ({"cron": "0 0 31 2 *"}, "cron", "never fires"),
+    "B44 minute": ({"cron": "61 * * * *"}, "cron", "'61' as minute (field 1 of 5)"),
+    "B44 four fields": ({"cron": "0 3 * *"}, "cron", "has 4 fields; it needs 5"),
+    "B44 step": ({"cron": "*/0 * * * *"}, "cron", "'*/0' as minute (field 1 of 5): a step is a number from 1 to 59"),
+    "B44 reboot": ({"cron": "@reboot"}, "cron", "does not know '@reboot'; there are @yearly"),
+    "B44 never": ({"cron": "0 0 31 2 *"}, "cron", "never fires: no month that it names has such a day"),
+    "B44 every second": ({"cron": "* * * * * *"}, "cron", "There are no seconds"),
+    "B44 digits": ({"cron": "\u0661 3 * * *"}, "cron", "as minute (field 1 of 5): it takes numbers from 0 to 59"),
+    "B44 empty": ({"cron": " "}, "cron", "has 0 fields; it needs 5"),
+    "B44 zone": ({"cron": "@daily", "timezone": "Mars/X"}, "timezone", "'Mars/X' is not a time zone of the IANA"),
+    "B44 near zone": ({"cron": "@daily", "timezone": "europe/olso"}, "timezone", "did you mean 'Europe/Oslo'?"),
+    "B45 too frequent": ({"cron": "*/30 * * * * *"}, "cron", "a schedule fires at most once a minute"),
+    "B45 policy": ({"cron": "@daily", "overlap_policy": "alow"}, "overlap_policy", "'skip'"),
+    "B45 near policy": ({"cron": "@daily", "overlap_policy": "cancel-running"}, "overlap_policy", "'cancel_running'"),
+    "placeholder": (
+        {"cron": "@daily", "job": {**JOB, "dataset": {"uri": "https://example.org/{date}.csv"}}},
+        "job.dataset.uri",
+        "'{date}' in it, which nothing fills in; there are {due_date} and {due_at}",
+    ),
     "no cron": ({}, "cron", "is required"),
     "cron beside data": ({"cron": "@daily", "on": "new_data"}, "cron", "must be null"),
-    "zone": ({"cron": "@daily", "timezone": "Mars/X"}, "timezone", "Mars/X"),
-    "policy": ({"cron": "@daily", "overlap_policy": "alow"}, "overlap_policy", "'skip'"),
     "unknown field": ({"cron": "@daily", "time_zone": "UTC"}, "time_zone", "did you mean 'timezone'"),
     "in the job": ({"cron": "@daily", "job": {**JOB, "training": {"epochs": 0}}}, "job.training.epochs", "at least 1"),
     "no dataset": ({"cron": "@daily", "job": {**JOB, "dataset": "none"}}, "job.dataset", "no dataset 'none'"),
@@ -160,7 +188,7 @@ def test_nonsense_is_refused_with_its_field_and_leaves_nothing(api: Api, flowers
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, answer.text
     errors = answer.json()["errors"]
     assert field in [error["field"] for error in errors], errors
-    assert says in answer.text
+    assert says in " ".join(error["message"] for error in errors)
     assert api.left() == before
 
 
@@ -330,6 +358,59 @@ def test_warm_starts_are_resolved_when_it_fires(scene: Callable[..., Scene]) -> 
     champion = scene(job={**JOB, "warm_start": "champion", "tracking": {"registered_model": "no-champion-yet"}})
     champion.at(1)
     assert any("no champion yet" in warning for warning in champion.job(0)["warnings"])
+
+
+TEMPLATE = {"uri": "https://example.org/{due_date}/flowers.csv?at={due_at}", "name": "fetched"}
+
+
+def test_each_due_time_reads_its_own_uri_and_a_backfill_the_same(scene: Callable[..., Scene]) -> None:
+    nightly = scene(job={**JOB, "dataset": TEMPLATE}, timezone="Pacific/Auckland", catch_up="skip")
+    nightly.at(2.5)
+    assert nightly.at(3) == [(1, "missed"), (2, "missed"), (3, "fired")]
+    span = {"from": "2026-03-01T13:00:00Z", "to": "2026-03-01T13:00:00Z"}
+    assert nightly.api.http.post(f"/v1/schedules/{nightly.id}/backfill", json=span).status_code == HTTPStatus.CREATED
+    assert nightly.read_from(2) == "https://example.org/2026-03-02/flowers.csv?at=2026-03-01T15:00:00Z"
+    assert nightly.read_from(0) == "https://example.org/2026-03-02/flowers.csv?at=2026-03-01T13:00:00Z"
+
+
+def test_a_firing_that_comes_second_leaves_neither_job_nor_import(scene: Callable[..., Scene]) -> None:
+    nightly = scene(job={**JOB, "dataset": TEMPLATE}, overlap_policy="queue")
+    nightly.at(1)
+    before = nightly.api.left()
+    with pytest.raises(WriteConflictError):
+        nightly.fire_again(START + HOUR)
+    assert nightly.api.left() == before
+
+
+def test_an_edit_and_a_dispatcher_at_once_leave_one_row_for_a_due_time(scene: Callable[..., Scene]) -> None:
+    nightly = scene()
+    with nightly.api.database.read() as connection:
+        seen = schedules.required(connection, nightly.id)
+    assert nightly.at(1) == [(1, "fired")]  # after the edit has read the schedule, and before it writes
+    definition = {name: getattr(seen, name) for name in FIELDS} | {"cron": "30 * * * *"}
+    with nightly.api.database.write() as connection:
+        assert edit(connection, seen, definition, START + 1.1 * HOUR)
+    assert nightly.ledger == [(1, "fired")]
+    nightly.scheduler._fire_due(seen, START + 2 * HOUR)
+    assert nightly.ledger == [(1, "fired")]
+    with nightly.api.database.write() as connection:
+        assert not edit(connection, seen, definition, START + 2 * HOUR)
+    nightly.end(nightly.rows[0]["job_id"])
+    assert nightly.at(2) == [(1, "fired"), (1.5, "fired")]
+
+
+def test_a_schedule_shows_its_webhooks(scene: Callable[..., Scene]) -> None:
+    url, events = "https://hooks.example.org/x", ["firing.fired", "firing.skipped_overlap", "job.cancelled"]
+    nightly = scene(notify={"url": url, "secret_env": "GRADSUM_NOTIFY_SECRET", "events": events})
+    nightly.at(1)
+    nightly.at(2)
+    shown = nightly.api.http.get(f"/v1/schedules/{nightly.id}").json()["notifications"]
+    assert [(found["event"], found["status"]) for found in shown] == [
+        ("firing.skipped_overlap", "pending"),
+        ("firing.fired", "pending"),
+    ]
+    nightly.end(nightly.rows[0]["job_id"], "cancelled")
+    assert [found["event"] for found in nightly.job(0)["notifications"]] == ["job.cancelled"]
 
 
 def test_new_data_fires_once_a_version_and_not_before_it_has_cooled_down(scene: Callable[..., Scene], api: Api) -> None:

@@ -311,8 +311,10 @@ PLACES = [
         "GET",
     ),
     Row("weights too early", {}, 409, "job_not_succeeded", ("is queued",), "/v1/jobs/{queued}/weights", "GET"),
-    Row("cancel of a final job", {}, 409, "wrong_state", ("is succeeded", "delete"), "/v1/jobs/{succeeded}/cancel"),
-    Row("delete of a queued job", {}, 409, "wrong_state", ("is queued", "cancel"), "/v1/jobs/{queued}", "DELETE"),
+    Row("B50 cancel of a final job", {}, 409, "wrong_state", ("is succeeded", "delete"), "/v1/jobs/{succeeded}/cancel"),
+    Row("B50 resume of a queued job", {}, 409, "wrong_state", ("is queued", "cancel"), "/v1/jobs/{queued}/resume"),
+    Row("B50 resume of a final job", {}, 409, "wrong_state", ("is succeeded", "delete"), "/v1/jobs/{succeeded}/resume"),
+    Row("B50 delete of a queued job", {}, 409, "wrong_state", ("is queued", "cancel"), "/v1/jobs/{queued}", "DELETE"),
     Row("delete of a job with a model", {}, 409, "job_in_use", ("'garden'",), "/v1/jobs/{succeeded}", "DELETE"),
     Row("delete of a dataset in use", {}, 409, "dataset_in_use", ("flowers@1",), "/v1/datasets/{flowers}", "DELETE"),
 ]

@@ -34,7 +34,11 @@ def test_a_bomb_ends_before_it_goes_off() -> None:
     assert 0 < sum(seen) <= compressed.FREE_EXPANSION_BYTES
 
 
-@pytest.mark.parametrize("packed", [b"", b"plain text", gzip.compress(b"a" * 1000)[:-1], gzip.compress(b"a") + b"junk"])
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"plain text", gzip.compress(b"a" * 1000)[:-1], gzip.compress(b"a") + b"junk"],
+    ids=["empty", "plain", "cut", "followed"],  # of its own, a test would be named by the time in the bytes
+)
 def test_what_is_damaged_or_cut_off_is_refused(packed: bytes) -> None:
     with pytest.raises(DataError, match="in gzip and") as raised:
         list(unpacked(iter([packed]), 10**9))
