@@ -81,8 +81,8 @@ def test_a_job_is_spread_over_the_nodes_that_train_with_the_same_bits(
             if actor["ActorID"] == busy or "ShardWorker" in str(actor["ActorClassName"])
         )
 
-    one = trained(cluster, "one", order_for(dataset, tmp_path / "1", 1))
-    two = trained(cluster, "two", order_for(dataset, tmp_path / "2", 2, epochs=20), look)
+    one = trained(cluster, "one", order_for(dataset, tmp_path / "1", 1, epochs=1000))
+    two = trained(cluster, "two", order_for(dataset, tmp_path / "2", 2, epochs=1000), look)
     assert two["result"]["weights_sha256"] == one["result"]["weights_sha256"]
     assert seen == {node.node_id for node in nodes.worker_nodes}
 
