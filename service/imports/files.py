@@ -30,7 +30,7 @@ def is_folder_below(path: str, roots: Sequence[str]) -> bool:
 
 
 def check_spelled_below(path: str, roots: Sequence[str]) -> None:
-    """DataError as `open_below` where `path` does not begin with a root: all that can be said before a file is there."""
+    """DataError as `open_below` where `path` begins with no root: all that can be said before a file is there."""
     if not any(Path(path).is_relative_to(place) for root in roots for place in (root, os.path.realpath(root))):
         raise file_not_allowed()
 

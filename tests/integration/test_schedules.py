@@ -147,6 +147,11 @@ REFUSED = {
     "metric": ({"cron": "@daily", "promotion": {"metric": "loss"}}, "promotion.metric", "'test_loss'"),
     "check": ({"cron": "@daily", "check": {"rows_vs_last": [2, 0.5]}}, "check.rows_vs_last", "smaller one first"),
     "whose champion": ({"cron": "@daily", "job": {**JOB, "warm_start": "champion"}}, "job.warm_start", "registered"),
+    "a file that may come elsewhere": (
+        {"cron": "@daily", "job": {**JOB, "dataset": {"uri": "file:///etc/{due_date}.csv"}}},
+        "job.dataset.uri",
+        "GRADSUM_IMPORT_ROOTS",
+    ),
     "name": ({"cron": "@daily", "name": "sch_1"}, "name", "like an id"),
 }
 

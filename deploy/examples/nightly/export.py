@@ -4,7 +4,6 @@ A stand-in for your own export. It needs nothing but Python, and the same day al
 """
 
 import argparse
-import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -31,7 +30,7 @@ def main() -> None:
         help="such as 2026-11-24; today in Oslo where it is not given",
     )
     arguments = parser.parse_args()
-    print(export(arguments.directory, arguments.day))
+    print(export(arguments.directory, arguments.day))  # noqa: T201 - it is a command
 
 
 def export(directory: Path, day: date) -> Path:
@@ -40,8 +39,7 @@ def export(directory: Path, day: date) -> Path:
     path = directory / f"digits-{day}.csv"
     unfinished = path.with_suffix(".part")
     unfinished.write_text(content(day), encoding="utf-8")
-    os.replace(unfinished, path)
-    return path
+    return unfinished.replace(path)
 
 
 def content(day: date) -> str:
