@@ -21,6 +21,12 @@ def blocks(language: str) -> list[str]:
     return [code for name, code in BLOCK.findall(text) if name == language]
 
 
+def _block(language: str, words: str) -> str:
+    """The one block in a language that has these words in it."""
+    [found] = [code for code in blocks(language) if words in code]
+    return found
+
+
 def shell(code: str, service: RunningService) -> str:
     """What a block of shell prints, typed by someone whose service has other ports than the README's."""
     return run(["/bin/bash", "-euo", "pipefail", "-c", at(code, service)], service)
@@ -55,7 +61,7 @@ def test_the_two_commands_are_targets_of_make() -> None:
 
 
 def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp_path: Path) -> None:
-    _, _, use, curl, _ = blocks("sh")
+    _, _, use, curl, *_ = blocks("sh")
     if not (PROJECT / ".venv").is_dir():
         use = use.replace(". .venv/bin/activate\n", "")
     printed = shell(use, service)
@@ -77,14 +83,14 @@ def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp
 
 
 def test_the_schedule_of_the_readme_is_the_example_and_fires(service: RunningService, tmp_path: Path) -> None:
-    [shown], example = blocks("yaml"), PROJECT / "deploy" / "examples" / "nightly" / "schedule.yaml"
+    shown, example = _block("yaml", "cron:"), PROJECT / "deploy" / "examples" / "nightly" / "schedule.yaml"
     shown_file = tmp_path / "shown.yaml"
     shown_file.write_text(shown, encoding="utf-8")
     assert read_body(str(shown_file)) == read_body(str(example))
 
     incoming, ours, moved = "/tmp/gradsum-incoming", str(service.data_dir / "incoming"), tmp_path / "schedule.yaml"  # noqa: S108
     moved.write_text(example.read_text(encoding="utf-8").replace(incoming, ours), encoding="utf-8")
-    code = blocks("sh")[-1].replace(incoming, ours).replace(str(example.relative_to(PROJECT)), str(moved))
+    code = _block("sh", "schedule add").replace(incoming, ours).replace(str(example.relative_to(PROJECT)), str(moved))
     try:
         printed = shell(code, service)
         assert "At 03:00 every day, Europe/Oslo time" in printed

@@ -213,6 +213,17 @@ def test_a_job_that_is_deleted_leaves_its_row_and_a_schedule_that_is_deleted_its
     assert nightly.api.http.get(f"/v1/jobs/{job['id']}").json()["status"] == "queued"
 
 
+def test_the_ledger_says_why_a_job_failed(scene: Callable[..., Scene]) -> None:
+    nightly = scene()
+    nightly.at(1)
+    with nightly.api.database.write() as connection:
+        job = jobs.required(connection, nightly.rows[0]["job_id"])
+        jobs.fail(connection, job, {"code": "ragged_row", "message": "Row 3 has 2 values, the header has 3."})
+    [row] = nightly.rows
+    told = (row["outcome"], row["job_status"], row["reason"])
+    assert told == ("fired", "failed", "Row 3 has 2 values, the header has 3.")
+
+
 def test_overlap_skips_queues_or_cancels(scene: Callable[..., Scene]) -> None:
     skips, queues, cancels = (scene(overlap_policy=policy) for policy in ("skip", "queue", "cancel_running"))
     for each in (skips, queues, cancels):
