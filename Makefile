@@ -5,11 +5,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 REFERENCE := .venv/.reference
+CLUSTER_TESTS := .venv/.cluster-tests
 PEERS := .bench/venv
 PEERS_READY := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test lint bench quality lock clean
+.PHONY: help env demo serve test test-compose lint bench quality lock clean
 
 help:
 	@echo "Gradsum trains feed-forward neural networks on a cluster. What make can do:"
@@ -17,6 +18,8 @@ help:
 	@echo "  make demo    a network trained by the real service, from data to prediction; leaves nothing running"
 	@echo "  make serve   the service in the foreground: API and docs on :8000, MLflow on :5000; Ctrl-C stops it"
 	@echo "  make test    all tests (PYTEST_ADDOPTS=... for options, for example '-k settings'); installs PyTorch to compare with"
+	@echo "  make test-compose  the real cluster by docker compose, from a clean copy: builds, trains, restarts, breaks in; about"
+	@echo "               10 minutes; needs a Docker engine and Chromium"
 	@echo "  make lint    ruff, mypy and the import contracts"
 	@echo "  make bench   time per epoch beside PyTorch, scikit-learn and the matrix products alone: about 10 minutes,"
 	@echo "               and some to install the peers, once (BENCH='--cases A,C --rounds 3' for less); .bench/results.json"
@@ -51,6 +54,11 @@ $(REFERENCE): $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[reference]'
 	@touch $@
 
+$(CLUSTER_TESTS): $(READY)
+	@echo "Installing what tests of the cluster need: once, half a minute."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[cluster-tests]'
+	@touch $@
+
 demo: $(READY)
 	@exec $(BIN)/python -m service.demo
 
@@ -61,6 +69,13 @@ serve: $(READY)
 # the long tests of tests/acceptance begin first.
 test: $(REFERENCE)
 	@exec $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+
+# One process: the tests share one cluster, and their order matters to it.
+test-compose: $(CLUSTER_TESTS)
+	@docker info >/dev/null 2>&1 || { \
+	  echo "No Docker engine answers. Start one (on Debian, as root: .ci/docker-engine), then again: make test-compose" >&2; \
+	  exit 1; }
+	@exec $(BIN)/python -m pytest -n 0 tests/compose
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -86,7 +101,7 @@ $(PEERS_READY): requirements.lock tests/benchmarks/peers.txt
 # uv is used here only: it does not read the configuration of pip, which says where packages come from on some machines.
 lock: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --group dev pyproject.toml \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --group dev --extra cluster pyproject.toml \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 	@echo "requirements.lock is new: make env, make test."
 

@@ -59,6 +59,8 @@ class Child:
         self.module = module
         self.ready: Message | None = None
         self.connection: Connection | None = None
+        self.trouble: str | None = None
+        """Why the last one could not begin its work, where it said so."""
         self._log = log
         self._start_seconds = start_seconds
         self._environment = {**os.environ, **(environment or {})}
@@ -144,8 +146,12 @@ class Child:
             self._lose(self._how_it_ended())
 
     def _take(self, answer: Message) -> None:
+        if self.ready is None and "trouble" in answer:
+            self.trouble = str(answer["trouble"])
+            return
         if self.ready is None:
             self.ready = answer
+            self.trouble = None
             self._pause = FIRST_PAUSE_SECONDS
             return
         if self._asked is not None and answer.get("id") == self._number:
@@ -178,6 +184,8 @@ class Child:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        if self.ready is None and self.trouble is not None:
+            reason = self.trouble
         if self.connection is not None:
             self.connection.close()
         self._process, self.connection, self.ready = None, None, None

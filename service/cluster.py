@@ -8,16 +8,20 @@ import contextlib
 import json
 import signal
 import time
+from collections import Counter
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import ray
 
 from service.child import Message, pipe_from_arguments
+from service.placement import Node, free_slots, place
+from service.ray_node import JoinError, is_elsewhere, joined
 from service.settings import load_settings
 from workers.driver import Driver
 from workers.problem import Order
-from workers.team import ACTOR_OPTIONS
+from workers.team import ACTOR_OPTIONS, on_node
 
 CALL_SECONDS = 5.0
 """How long a driver may take to answer."""
@@ -27,11 +31,24 @@ IDLE_DRIVERS = 2
 """How many drivers wait, imported and warm, for the next jobs; there are never more in all than can run at once."""
 
 
+class StartingDriver(NamedTuple):
+    """A driver actor that is coming up, the reference to its description, and the node it was meant for."""
+
+    actor: Any
+    description: Any
+    node: Node | None
+
+
 class PooledDriver(NamedTuple):
     """A driver actor, and where it runs."""
 
     actor: Any
     description: dict[str, Any]
+
+    @property
+    def node(self) -> Node:
+        """Ray's id of its node."""
+        return str(self.description["node_id"])
 
     @property
     def id(self) -> str:
@@ -43,9 +60,10 @@ class Cluster:
     """Answers the dispatcher's requests with what Ray says."""
 
     def __init__(self) -> None:
-        self._starting: list[tuple[Any, Any]] = []  # actors, and the references to their descriptions
+        self._starting: list[StartingDriver] = []
         self._idle: list[PooledDriver] = []
         self._busy: dict[str, PooledDriver] = {}
+        self._placed: dict[str, list[Node]] = {}  # where the other workers of busy drivers are
         self._fill_at = 0.0
         self._trouble = "The first driver is still starting."
         self._fill()
@@ -68,13 +86,17 @@ class Cluster:
         self._collect()
         if not self._idle:
             return {"error": self._trouble}
-        driver = self._busy[job_id] = self._idle.pop(0)
+        free = self._free()
+        driver = self._busy[job_id] = max(self._idle, key=lambda driver: free[driver.node])
+        self._idle.remove(driver)
         self._fill()
         return {"driver": {"id": driver.id, **driver.description}}
 
     def _start(self, request: Message) -> Message:
         driver = self._busy[request["job"]]
-        order = Order(**request["order"])
+        others = place(self._free(), request["order"]["plan"]["workers"] - 1)
+        self._placed[request["job"]] = others
+        order = Order(**request["order"], nodes=others)
         answer = driver.actor.start.remote(request["job"], request["attempt"], order)
         try:
             return {"started": ray.get(answer, timeout=CALL_SECONDS)}
@@ -97,6 +119,7 @@ class Cluster:
     def _release(self, job_id: str, *, keep: bool) -> Message:
         """End a job's driver, or keep it for the next job if it has ended well."""
         driver = self._busy.pop(job_id, None)
+        self._placed.pop(job_id, None)
         if driver is None:
             return {}
         if keep and len(self._idle) < IDLE_DRIVERS:
@@ -111,20 +134,28 @@ class Cluster:
             return
         most = min(IDLE_DRIVERS, max(_slots(), 1) - len(self._busy))
         while len(self._idle) + len(self._starting) < most:
-            actor = ray.remote(**ACTOR_OPTIONS)(Driver).remote()
-            self._starting.append((actor, actor.describe.remote()))
+            warm = [*(driver.node for driver in self._idle), *(driver.node for driver in self._starting)]
+            node = next(iter(place(self._free(warm), 1)), None)
+            actor = ray.remote(**ACTOR_OPTIONS, **on_node(node))(Driver).remote()
+            self._starting.append(StartingDriver(actor, actor.describe.remote(), node))
+
+    def _free(self, warm: Sequence[Node | None] = ()) -> Counter[Node]:
+        """The free slots of each node that trains, less those of the drivers that are `warm` on it."""
+        taken = [driver.node for driver in self._busy.values()]
+        taken += [node for nodes in self._placed.values() for node in nodes]
+        return free_slots(_slots_of_nodes(), [*taken, *(node for node in warm if node is not None)])
 
     def _collect(self) -> None:
         """Take in the drivers that have come up."""
-        still: list[tuple[Any, Any]] = []
-        for actor, reference in self._starting:
-            ready, _ = ray.wait([reference], timeout=0)
+        still: list[StartingDriver] = []
+        for driver in self._starting:
+            ready, _ = ray.wait([driver.description], timeout=0)
             if not ready:
-                still.append((actor, reference))
+                still.append(driver)
                 continue
-            description = _result(reference)
+            description = _result(driver.description)
             if description.get("state") != "gone":
-                self._idle.append(PooledDriver(actor, description))
+                self._idle.append(PooledDriver(driver.actor, description))
                 self._trouble = "The next driver is still starting."
             else:
                 self._trouble = f"A driver could not start: {description['reason']}."
@@ -141,22 +172,41 @@ def _result(reference: Any) -> dict[str, Any]:  # noqa: ANN401 - Ray's reference
     return answer
 
 
+def _slots_of_nodes() -> dict[Node, int]:
+    """How many workers each node that trains runs at once: one for each of its CPUs."""
+    return {
+        str(node["NodeID"]): int(node["Resources"].get("CPU", 0))
+        for node in ray.nodes()
+        if node["Alive"] and "gradsum" in node["Resources"]
+    }
+
+
 def _slots() -> int:
-    """How many workers the cluster runs at once: the CPUs of the nodes that train."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return int(sum(node.get("CPU", 0) for node in nodes if "gradsum" in node))
+    """How many workers the cluster runs at once."""
+    return sum(_slots_of_nodes().values())
 
 
 def serve(connection: Connection, address: str) -> None:
     """Connect to Ray, then answer requests until the dispatcher closes the pipe."""
-    ray.init(
-        address=address, namespace="gradsum", log_to_driver=False, logging_level="WARNING", configure_logging=False
-    )
-    cluster = Cluster()
-    _send(connection, {"ready": True, "slots": _slots()})
-    while (request := _receive(connection)) is not None:
-        _send(connection, {"id": request["id"], **cluster.answer(request)})
-    ray.shutdown()
+    with contextlib.ExitStack() as node:
+        try:
+            own = node.enter_context(joined(address)) if is_elsewhere(address) else None
+        except JoinError as error:
+            _send(connection, {"trouble": str(error)})
+            return
+        ray.init(
+            address=address,
+            namespace="gradsum",
+            log_to_driver=False,
+            logging_level="WARNING",
+            configure_logging=False,
+            **({"_node_ip_address": own} if own else {}),
+        )
+        cluster = Cluster()
+        _send(connection, {"ready": True, "slots": _slots()})
+        while (request := _receive(connection)) is not None:
+            _send(connection, {"id": request["id"], **cluster.answer(request)})
+        ray.shutdown()
 
 
 def _receive(connection: Connection) -> Message | None:

@@ -88,7 +88,7 @@ class Dispatcher:
         self._asking = False
         self._ask_at = 0.0
         self._report_at = 0.0
-        self._reported_up: bool | None = None
+        self._reported: tuple[int | None, str | None] | None = None
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Work until `stopping` says so, then end the children."""
@@ -120,7 +120,10 @@ class Dispatcher:
         self._cluster.pump()
         self._prepare.pump()
         self._fetch.pump()
-        self._slots = None if self._cluster.ready is None else self._slots or self._cluster.ready["slots"]
+        if self._cluster.ready is None:
+            self._slots = None
+        elif self._slots is None:
+            self._slots = self._cluster.ready["slots"]
         if not self._leadership.holds():
             self._step_down()
             return
@@ -385,13 +388,18 @@ class Dispatcher:
         """Say how the dispatcher and its cluster are, for /readyz: now and then, and when that changes."""
         moment = time.monotonic()
         up = self._slots is not None
-        if moment < self._report_at and up == self._reported_up:
+        state = (self._slots, self._cluster.trouble)
+        if moment < self._report_at and state == self._reported:
             return
-        self._report_at, self._reported_up = moment + REPORT_SECONDS, up
+        self._report_at, self._reported = moment + REPORT_SECONDS, state
         with self._database.write() as connection:
             components.report(connection, "dispatcher", "ok", {"running_jobs": len(self._running)})
-            details = {"worker_slots": self._slots} if up else {"message": "The Ray cluster does not answer."}
-            components.report(connection, "cluster", "ok" if up else "degraded", details)
+            details: dict[str, Any] = {"worker_slots": self._slots}
+            if not up:
+                details = {"message": self._cluster.trouble or "The Ray cluster does not answer."}
+            elif not self._slots:
+                details["message"] = "No node that trains has joined the Ray cluster."
+            components.report(connection, "cluster", "degraded" if "message" in details else "ok", details)
 
 
 def _starts_from_given(job: Job) -> bool:

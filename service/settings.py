@@ -57,6 +57,15 @@ def _http(url: str) -> str:
     return url.rstrip("/")
 
 
+def _ray(address: str) -> str:
+    if not address:
+        return address
+    host, _, port = address.rpartition(":")
+    if not host or "/" in address or not port.isdigit():
+        raise ValueError("must be the host and port of a Ray head, such as ray-head:6379 (Ray Client is not supported)")
+    return address
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -111,7 +120,7 @@ class Settings(BaseSettings):
     storage_url: Annotated[str, AfterValidator(_directory)] = Field(
         default_factory=lambda data: f"{data.get('data_dir')}/storage"
     )
-    ray_address: str = ""
+    ray_address: Annotated[str, AfterValidator(_ray)] = ""
     worker_slots: Count = Field(default_factory=_cores)
     numerics: Numerics = "native"
     api_tokens_file: Annotated[str, AfterValidator(_file)] = ""

@@ -174,7 +174,8 @@ class Driver:
 
     def describe(self) -> dict[str, Any]:
         """Where this driver runs, and what its bits depend on."""
-        return {"node": platform.node(), "pid": os.getpid(), "numerics": numerics.fingerprint()}
+        node_id = ray.get_runtime_context().get_node_id()
+        return {"node": platform.node(), "node_id": node_id, "pid": os.getpid(), "numerics": numerics.fingerprint()}
 
     def start(self, job_id: str, attempt: int, order: Order) -> bool:
         """Begin an attempt; False where this driver has one already."""

@@ -1,6 +1,6 @@
 """What a job trains, in one value: its network, its rows and weights, and how they are cut into shards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ class Order(NamedTuple):
     numerics: dict[str, Any] | None = None
     """The fingerprint of earlier attempts, if there were any."""
     accept_other_numerics: bool = False
+    nodes: Sequence[str] = ()
+    """Ray's ids of the nodes that the workers beside the driver go to; empty where Ray may choose."""
 
 
 class Problem(NamedTuple):

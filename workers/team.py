@@ -4,10 +4,12 @@ import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 import ray
 from numpy.typing import NDArray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from workers import numerics
 from workers.batches import Batch, Step
@@ -26,6 +28,11 @@ BYTES_HASHED_PER_SECOND = 5e7
 
 ACTOR_OPTIONS = {"num_cpus": 0, "resources": {"gradsum": 1e-4}}
 """Places actors on nodes that train (they offer `gradsum`); how many run at once is the dispatcher's business."""
+
+
+def on_node(node: str | None) -> dict[str, Any]:
+    """The option that places an actor on a node, or where Ray likes if that is gone, or none is named."""
+    return {} if node is None else {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
 
 
 @dataclass
@@ -63,8 +70,10 @@ class Team:
         self._accepts_other_numerics = order.accept_other_numerics
         self.other_numerics: list[dict[str, Any]] = []
         own, *others = assign(len(problem.ranges), order.plan["workers"])
-        actor_class = ray.remote(**ACTOR_OPTIONS)(ShardWorker)
-        actors = [actor_class.remote(order, shards.start, shards.stop) for shards in others]
+        actors = [
+            ray.remote(**ACTOR_OPTIONS, **on_node(node))(ShardWorker).remote(order, shards.start, shards.stop)
+            for shards, node in zip_longest(others, order.nodes[: len(others)])
+        ]
         self._local = ShardGradients(problem, own)
         self._driver = Member(platform.node(), os.getpid(), own)
         descriptions = [actor.describe.remote() for actor in actors]

@@ -24,7 +24,7 @@ from service.schemas import (
     MetricsDocument,
     ResumeRequest,
 )
-from service.store import jobs, metrics, models, notifications, tracking
+from service.store import components, jobs, metrics, models, notifications, tracking
 from service.store.database import Transaction
 from service.store.jobs import Job
 from service.strict_route import StrictRoute
@@ -61,7 +61,8 @@ def submit_job(
     if dry_run:
         with context.database.read() as connection:
             submission = read_submission(connection, context.settings, PROJECT, body)
-        plan = plan_of(submission, context.settings.worker_slots)
+            slots = components.worker_slots(connection) or context.settings.worker_slots
+        plan = plan_of(submission, slots)
         answer = {"spec": submission.spec.model_dump(), "plan": plan._asdict(), "warnings": submission.warnings}
         return JSONResponse(answer)
     check_key(idempotency_key)

@@ -32,6 +32,13 @@ def listed(connection: Connection) -> list[Component]:
     return [Component(**row) for row in rows]
 
 
+def worker_slots(connection: Connection) -> int | None:
+    """How many workers the cluster runs at once, as the dispatcher saw it last."""
+    details = connection.scalar(select(components.c.details).where(components.c.name == "cluster")) or {}
+    slots: int | None = details.get("worker_slots")
+    return slots
+
+
 def lease(connection: Connection, name: str) -> tuple[str, int] | None:
     """Who holds a lease, and its counter."""
     row = connection.execute(select(leases.c.owner, leases.c.counter).where(leases.c.name == name)).first()

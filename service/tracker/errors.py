@@ -7,7 +7,7 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 
-TOO_MANY_REQUESTS, SERVER_ERRORS = 429, 500
+UNAUTHENTICATED, TOO_MANY_REQUESTS, SERVER_ERRORS = 401, 429, 500
 LONGEST_MESSAGE = 500
 
 
@@ -42,6 +42,11 @@ def is_missing(error: MlflowException) -> bool:
 
 
 def _translated(status: int, message: str) -> Exception:
+    if status == UNAUTHENTICATED:
+        return MlflowUnavailableError(
+            "MLflow refuses the account of the tracker: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD have to "
+            "be those of an account that writes."
+        )
     sentence = " ".join(message.split())[:LONGEST_MESSAGE]
     if status == TOO_MANY_REQUESTS or status >= SERVER_ERRORS:
         return MlflowUnavailableError(sentence)

@@ -13,7 +13,7 @@ from tests.bad_input.case import Case, Outcome, Target, outcome_of
 
 TYPE = {"Content-Type": "multipart/form-data; boundary=b"}
 FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
-UPLOAD = b"POST /v1/datasets HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+UPLOAD = b"POST /v1/datasets HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 SLOW_CLIENTS = 200
 CLOSED_SECONDS = 15.0
 PATIENCE_SECONDS = 40.0
@@ -134,7 +134,7 @@ def slow_body(target: Target) -> Outcome:
     started = time.monotonic()
     with connection(target) as sent:
         sent.sendall(
-            b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n"
+            b"POST /v1/jobs HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n"
         )
         sent.settimeout(1)
         while time.monotonic() - started < CLOSED_SECONDS:

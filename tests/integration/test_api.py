@@ -209,7 +209,7 @@ def test_a_dry_run_plans_and_leaves_nothing(api: Api) -> None:
     assert answer.status_code == HTTPStatus.OK
     assert answer.json()["spec"]["task"] == "regression"
     plan = answer.json()["plan"]
-    assert plan["parameters"] == (4 + 1) * 768 + 769  # area, north, south, unknown
+    assert plan["parameters"] == (4 + 1) * 1024 + 1025  # area, north, south, unknown
     assert "about 30 training rows of 40" in plan["reason"]
     assert api.left() == before
 

@@ -218,7 +218,8 @@ def test_B26_divergence_names_the_epoch_and_a_way_out_and_leaves_the_last_good_w
     figures = client.metrics(job["id"])["data"]
     assert len(figures) == job["error"]["epoch"] - 1
     assert all(np.isfinite(list(figure.values())).all() for figure in figures)
-    job = wait_for_record(client, job, Console(quiet=True))
+    job = wait_for_record(client, job, Console(quiet=True), seconds=180)
+    assert job["mlflow"]["status"] == "current", job["mlflow"]
     query = {"run_id": job["mlflow"]["run_id"]}
     run = httpx2.get(f"{service.mlflow_url}/api/2.0/mlflow/runs/get", params=query, trust_env=False).json()["run"]
     logged = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}

@@ -2,7 +2,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.errors import BadRequestError, UnprocessableError
@@ -15,7 +15,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 @given(values)
 def test_whatever_is_json_reads_as_itself(value: object) -> None:
     assert parse_json(json.dumps(value).encode()) == value

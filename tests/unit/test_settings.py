@@ -147,3 +147,10 @@ def test_libraries_are_heard_from_warnings_up_and_tracebacks_are_indented(lines:
     assert first.endswith("ERROR api failed path=/v1")
     assert all(line.startswith("    ") for line in rest)
     assert "chatter" not in lines.getvalue()
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "http://head:8265", "head", ":6379", "auto"])
+def test_a_ray_address_is_a_host_and_a_port(address: str) -> None:
+    with pytest.raises(SettingsError, match=r"GRADSUM_RAY_ADDRESS .*ray-head:6379"):
+        load_settings(ray_address=address)
+    assert load_settings(ray_address="ray-head:6379").ray_address == "ray-head:6379"

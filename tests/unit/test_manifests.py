@@ -1,0 +1,89 @@
+"""What runs on Kubernetes is what docker compose runs: the same image, commands and settings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+MANIFESTS = PROJECT / "deploy" / "kubernetes"
+IMAGE = "gradsum:0.1.0"
+ELSEWHERE = {  # a setting of compose, and what gives the same on Kubernetes: None where it is KubeRay's or not needed
+    "PGPASSFILE": "PGPASSWORD",
+    "POSTGRES_PASSWORD_FILE": "POSTGRES_PASSWORD",
+    "MLFLOW_TRACKING_PASSWORD_FILE": "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_AUTH_ADMIN_PASSWORD_FILE": "MLFLOW_AUTH_ADMIN_PASSWORD",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY_FILE": "MLFLOW_FLASK_SERVER_SECRET_KEY",
+    "RAY_AUTH_TOKEN_PATH": "RAY_AUTH_TOKEN",
+}
+OPTIONAL = {"OPENBLAS_CORETYPE", "NPY_ENABLE_CPU_FEATURES", "MLFLOW_S3_ENDPOINT_URL"}
+
+
+def compose() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["services"]
+    return services
+
+
+def manifests() -> list[dict[str, Any]]:
+    return [document for file in sorted(MANIFESTS.glob("*.yaml")) for document in yaml.safe_load_all(file.read_text())]
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """The containers of all manifests, by name."""
+    templates = [manifest["spec"]["template"] for manifest in manifests() if "template" in manifest.get("spec", {})]
+    ray = next(manifest["spec"] for manifest in manifests() if manifest["kind"] == "RayCluster")
+    templates += [group["template"] for group in (ray["headGroupSpec"], *ray["workerGroupSpecs"])]
+    return {
+        container["name"]: container
+        for template in templates
+        for container in (*template["spec"].get("initContainers", []), *template["spec"]["containers"])
+    }
+
+
+def settings_of(container: dict[str, Any]) -> set[str]:
+    config = next(manifest["data"] for manifest in manifests() if manifest["kind"] == "ConfigMap")
+    return {entry["name"] for entry in container.get("env", [])} | (set(config) if "envFrom" in container else set())
+
+
+def test_every_service_of_compose_runs_on_kubernetes_too() -> None:
+    assert set(pods()) == set(compose()) - {"secrets"}
+
+
+@pytest.mark.parametrize("name", ["api", "dispatcher", "tracker", "migrate", "mlflow", "postgres"])
+def test_image_command_and_settings_are_those_of_compose(name: str) -> None:
+    container, service = pods()[name], compose()[name]
+    assert container["image"] == service["image"].replace("${GRADSUM_IMAGE:-gradsum:0.1.0}", IMAGE)
+    assert container.get("args") == service.get("command")
+    wanted = {name for name in service["environment"] if not name.startswith("AWS_")} - OPTIONAL
+    assert {ELSEWHERE.get(name, name) for name in wanted} <= settings_of(container)
+
+
+def test_the_values_of_settings_are_those_of_compose() -> None:
+    data = next(manifest["data"] for manifest in manifests() if manifest["kind"] == "ConfigMap")
+    theirs = compose()["api"]["environment"]
+    assert {name: theirs[name] for name in data if name != "GRADSUM_MLFLOW_PUBLIC_URL"} == {
+        name: value for name, value in data.items() if name != "GRADSUM_MLFLOW_PUBLIC_URL"
+    }
+
+
+@pytest.mark.parametrize("name", ["ray-head", "ray-worker"])
+def test_ray_starts_as_it_does_with_compose(name: str) -> None:
+    ray = next(manifest["spec"] for manifest in manifests() if manifest["kind"] == "RayCluster")
+    group = ray["headGroupSpec"] if name == "ray-head" else ray["workerGroupSpecs"][0]
+    given = {f"--{option}={value.strip(chr(39) + chr(34))}" for option, value in group["rayStartParams"].items()}
+    given = {option.replace('\\"', '"').replace("=true", "") for option in given}
+    kuberay = {"ray", "start", "--head", "--block", "--port=6379", "--address=ray-head:6379"}
+    assert given == set(compose()[name]["command"]) - kuberay
+    assert pods()[name]["readinessProbe"]["exec"]["command"] == compose()[name]["healthcheck"]["test"][1:]
+    assert ray["authOptions"] == {"mode": "token"}
+    assert f"ray=={ray['rayVersion']}\n" in (PROJECT / "requirements.lock").read_text()
+
+
+def test_no_container_may_do_more_than_it_needs() -> None:
+    for name, container in pods().items():
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"], name
+        assert not context["allowPrivilegeEscalation"], name
+        assert context["capabilities"] == {"drop": ["ALL"]}, name
+    assert all(service["cap_drop"] == ["ALL"] and service["read_only"] for service in compose().values())
