@@ -7,6 +7,7 @@ is lost (a child, a driver, this process) is found missing at the next step, and
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -24,7 +25,7 @@ from service.paths import start_path
 from service.preparation import Preparation
 from service.recording import record
 from service.refusals import Refusals
-from service.scheduler import Scheduler
+from service.scheduler import Scheduler, wall_clock
 from service.settings import Settings
 from service.store import components, datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, now
@@ -57,9 +58,14 @@ class Running:
 
 
 class Dispatcher:
-    """Looks at the record ten times a second, and takes the next step of every job where something has changed."""
+    """Looks at the record ten times a second, and takes the next step of every job where something has changed.
 
-    def __init__(self, database: Database, settings: Settings, log: Log, owner: str) -> None:
+    `clock` decides which due times of schedules have passed, and nothing else.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, log: Log, owner: str, clock: Callable[[], datetime] = wall_clock
+    ) -> None:
         self._database = database
         self._settings = settings
         self._log = log
@@ -69,8 +75,8 @@ class Dispatcher:
         self._fetch = Child("service.prepare", log, environment=resources.ENVIRONMENT, when_asked=True)
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._fetching = Fetching(database, settings, self._fetch, log)
-        self._scheduler = Scheduler(database, settings, log)
-        self._champions = Champions(database, settings, log, Judging(database, settings, self._prepare, log))
+        self._scheduler = Scheduler(database, settings, log, clock)
+        self._champions = Champions(database, settings, log, Judging(database, settings, self._prepare, log), clock)
         self._sweep_at = 0.0
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()

@@ -14,6 +14,7 @@ from service.store.datasets import Dataset
 from service.store.jobs import Job
 from service.store.schedules import Schedule
 from service.submission import Submission, accept, read_submission
+from service.uris import shown
 from workers.errors import FieldError, GradsumError
 
 TEST_SHARE = 0.1
@@ -49,7 +50,7 @@ def fire(
         except _UnchangedError as same:
             outcome, reason = "unchanged", str(same)
         except (Problem, GradsumError, OSError) as error:
-            outcome, reason = "failed_to_submit", f"{error}"
+            outcome, reason = "failed_to_submit", _refused(error, schedule, occasion)
     if job_id is not None and schedule.overlap_policy == "cancel_running":
         _cancel(connection, beside, job_id)
     return _record(connection, schedule, occasion, outcome, reason, job_id)
@@ -67,13 +68,14 @@ def check_job(
     body = job_body(definition["job"], definition["name"], definition["timezone"], due_at)
     if definition["promotion"] is not None:
         _check_promotion(body)
-    uri = _uri(body)
-    strange = None if uri is None else unknown_placeholder(_uri(definition["job"]) or "")
+    uri, template = _uri(body), _uri(definition["job"])
+    strange = unknown_placeholder(template or "")
     if strange is not None:
         message = f"has '{{{strange}}}' in it, which nothing fills in; there are {{due_date}} and {{due_at}}"
         raise UnprocessableError(f"job.dataset.uri {message}.", errors=[FieldError("dataset.uri", message)])
     start, _ = resolve_start(connection, project, body, None)
-    return read_submission(connection, settings, project, {**body, "warm_start": start})
+    body["warm_start"] = start
+    return read_submission(connection, settings, project, body, file_may_come_later=uri != template)
 
 
 def job_body(
@@ -135,6 +137,14 @@ def _submit(connection: Transaction, settings: Settings, schedule: Schedule, occ
     if warning is not None:
         submission = submission._replace(warnings=[*submission.warnings, warning])
     return accept(connection, submission, schedule.project, schedule.actor)
+
+
+def _refused(error: Exception, schedule: Schedule, occasion: Occasion) -> str:
+    """Why there is no job. Of a file that is not there, the day's name is all that tells which: no job shows it."""
+    template = _uri(schedule.job)
+    if template is None or not isinstance(error, GradsumError) or error.code != "uri_not_allowed":
+        return f"{error}"
+    return f"{shown(filled(template, occasion.due_at, schedule.timezone))}: {error}"
 
 
 def _record(

@@ -128,7 +128,7 @@ class FiringDocument(BaseModel):
     fired_at: str = Field(description="When this was decided")
     triggered_by: Literal["cron", "user", "new_data", "drift", "backfill"]
     outcome: Outcome
-    reason: str | None
+    reason: str | None = Field(description="Why there is no job, or why it failed")
     job_id: str | None
     job_status: str | None
     backfill: bool

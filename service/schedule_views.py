@@ -32,14 +32,18 @@ def schedule_view(schedule: Schedule, now: datetime) -> View:
 
 
 def firing_view(firing: Firing) -> View:
-    """One row of a ledger, with where its job stands and what became of the model."""
-    shown = ("schedule_id", "due_times", "fired_at", "triggered_by", "outcome", "reason", "job_id", "job_status")
-    verdict = firing.verdict or {}
+    """One row of a ledger, with where its job stands and what became of the model.
+
+    `reason` is why there was no job, or why there is no model.
+    """
+    shown = ("schedule_id", "due_times", "fired_at", "triggered_by", "outcome", "job_id", "job_status")
+    verdict, error = firing.verdict or {}, firing.job_error or {}
     return {
         "id": firing.id,
         "object": "firing",
         "due_at": short(firing.due_at),
         **{name: getattr(firing, name) for name in shown},
+        "reason": firing.reason or error.get("message"),
         "backfill": firing.backfill,
         "verdict": verdict.get("verdict"),
         "verdict_reason": verdict.get("reason"),

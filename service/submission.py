@@ -55,14 +55,24 @@ class Submission(NamedTuple):
         return [] if isinstance(self.dataset, Import) else self.dataset.columns or []
 
 
-def read_submission(connection: Transaction, settings: Settings, project: str, body: Any) -> Submission:  # noqa: ANN401
-    """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong."""
+def read_submission(
+    connection: Transaction,
+    settings: Settings,
+    project: str,
+    body: Any,  # noqa: ANN401
+    *,
+    file_may_come_later: bool = False,
+) -> Submission:
+    """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong.
+
+    A schedule is tried before the file of a day is there: `file_may_come_later`.
+    """
     spec = _with_clean_names(parse(body))
     check_split(spec)
     check_notify(spec.notify, settings)
     dataset: Dataset | Import
     if isinstance(spec.dataset, DatasetByUri):
-        dataset = read_import_of_job(settings, spec.dataset)
+        dataset = read_import_of_job(settings, spec.dataset, may_come_later=file_may_come_later)
         body = {**body, "dataset": {**body["dataset"], "uri": shown(dataset.uri)}}  # the rest may be keys
     else:
         dataset = _usable(connection, project, spec.dataset, "dataset")

@@ -29,6 +29,12 @@ def is_folder_below(path: str, roots: Sequence[str]) -> bool:
         return stat.S_ISDIR(mode)
 
 
+def check_spelled_below(path: str, roots: Sequence[str]) -> None:
+    """DataError as `open_below` where `path` begins with no root: all that can be said before a file is there."""
+    if not any(Path(path).is_relative_to(place) for root in roots for place in (root, os.path.realpath(root))):
+        raise file_not_allowed()
+
+
 def entries_below(path: str, roots: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """Of each entry of the folder at `path` its name, and whether it is a folder itself; DataError as `open_below`."""
     with _found_below(path, roots) as (itself, _), os.scandir(itself) as entries:

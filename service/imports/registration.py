@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from service import ingest
-from service.imports.files import is_folder_below
+from service.imports.files import check_spelled_below, is_folder_below
 from service.requests import clean_dataset_name
 from service.schemas import ImportRequest
 from service.settings import Settings
@@ -25,22 +25,28 @@ class Import(NamedTuple):
     tags: dict[str, str]
 
 
-def read_import(settings: Settings, request: ImportRequest, name_field: str = "name") -> Import:
-    """The import; UnprocessableError or DataError where a field is wrong or the URI is not allowed."""
+def read_import(
+    settings: Settings, request: ImportRequest, name_field: str = "name", *, may_come_later: bool = False
+) -> Import:
+    """The import; UnprocessableError or DataError where a field is wrong or the URI is not allowed.
+
+    A file has to be there, unless it `may_come_later`.
+    """
     rules = rules_of(settings)
     place = parse_uri(request.uri, rules)
     if isinstance(place, FilePlace):
-        is_folder_below(place.path, rules.import_roots)
+        check = check_spelled_below if may_come_later else is_folder_below
+        check(place.path, rules.import_roots)
     ingest.check_options(request.options)
     name = PurePosixPath(last_part(request.uri)).stem if request.name is None else request.name
     return Import(request.uri, clean_dataset_name(name, name_field), request.options, request.tags)
 
 
-def read_import_of_job(settings: Settings, requested: DatasetByUri) -> Import:
+def read_import_of_job(settings: Settings, requested: DatasetByUri, *, may_come_later: bool = False) -> Import:
     """The same for a job's `dataset`, whose fields the errors name as `dataset.uri` and so on."""
     request = ImportRequest(uri=requested.uri, name=requested.name, options=requested.options)
     try:
-        return read_import(settings, request, "dataset.name")
+        return read_import(settings, request, "dataset.name", may_come_later=may_come_later)
     except DataError as error:
         errors = tuple(FieldError(f"dataset.{field}", message) for field, message in error.errors)
         raise DataError(error.message, code=error.code, errors=errors) from None

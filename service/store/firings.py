@@ -34,6 +34,7 @@ class Firing:
     job_id: str | None
     backfill: bool
     job_status: str | None
+    job_error: dict[str, Any] | None
     verdict: dict[str, Any] | None
 
 
@@ -170,7 +171,7 @@ def _notify(connection: Connection, firing_id: str) -> None:
 
 
 def _rows() -> Select[Any]:
-    query = select(firings, jobs.c.status.label("job_status"), jobs.c.verdict)
+    query = select(firings, jobs.c.status.label("job_status"), jobs.c.error.label("job_error"), jobs.c.verdict)
     return query.outerjoin(jobs, jobs.c.id == firings.c.job_id)
 
 

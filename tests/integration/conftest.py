@@ -123,7 +123,8 @@ def service(free_port: Callable[[], int], pytestconfig: pytest.Config) -> Iterat
     adopt_orphans()
     before = snapshot()
     directory = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
-    with running_service(directory, free_port, GRADSUM_WORKER_SLOTS="2", GRADSUM_IMPORT_ROOTS=str(DIGITS)) as running:
+    roots = f"{DIGITS},{directory / 'incoming'}"
+    with running_service(directory, free_port, GRADSUM_WORKER_SLOTS="2", GRADSUM_IMPORT_ROOTS=roots) as running:
         pytestconfig.stash[SPARED] = running.process.pid
         yield running
     shutil.rmtree(directory)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from service.commands.job_files import read_body
 from tests.running_service import PROJECT, RunningService
 
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -18,6 +19,12 @@ def blocks(language: str) -> list[str]:
     """The README's blocks in a language, in order."""
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     return [code for name, code in BLOCK.findall(text) if name == language]
+
+
+def _block(language: str, words: str) -> str:
+    """The one block in a language that has these words in it."""
+    [found] = [code for code in blocks(language) if words in code]
+    return found
 
 
 def shell(code: str, service: RunningService) -> str:
@@ -32,7 +39,8 @@ def python(code: str, service: RunningService, *arguments: str) -> str:
 
 def run(command: list[str], service: RunningService) -> str:
     """What a command prints that is run in the project's directory and has to succeed."""
-    environment = {**os.environ, "GRADSUM_URL": service.url}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # as in an environment that is activated
+    environment = {**os.environ, "PATH": path, "GRADSUM_URL": service.url}
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
@@ -53,7 +61,7 @@ def test_the_two_commands_are_targets_of_make() -> None:
 
 
 def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp_path: Path) -> None:
-    _, _, use, curl = blocks("sh")
+    _, _, use, curl, *_ = blocks("sh")
     if not (PROJECT / ".venv").is_dir():
         use = use.replace(". .venv/bin/activate\n", "")
     printed = shell(use, service)
@@ -72,3 +80,21 @@ def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp
     assert service.gradsum("job", "weights", digits["id"], "-o", str(weights)).returncode == 0
     assert python(check, service, str(weights)).strip() == digits["result"]["weights_sha256"]
     assert shutil.which("curl")
+
+
+def test_the_schedule_of_the_readme_is_the_example_and_fires(service: RunningService, tmp_path: Path) -> None:
+    shown, example = _block("yaml", "cron:"), PROJECT / "deploy" / "examples" / "nightly" / "schedule.yaml"
+    shown_file = tmp_path / "shown.yaml"
+    shown_file.write_text(shown, encoding="utf-8")
+    assert read_body(str(shown_file)) == read_body(str(example))
+
+    incoming, ours, moved = "/tmp/gradsum-incoming", str(service.data_dir / "incoming"), tmp_path / "schedule.yaml"  # noqa: S108
+    moved.write_text(example.read_text(encoding="utf-8").replace(incoming, ours), encoding="utf-8")
+    code = _block("sh", "schedule add").replace(incoming, ours).replace(str(example.relative_to(PROJECT)), str(moved))
+    try:
+        printed = shell(code, service)
+        assert "At 03:00 every day, Europe/Oslo time" in printed
+        assert "fired" in printed
+        assert "failed_to_submit" not in printed
+    finally:
+        service.gradsum("schedule", "rm", "digits-nightly")

@@ -175,6 +175,11 @@ REFUSED = {
     "metric": ({"cron": "@daily", "promotion": {"metric": "loss"}}, "promotion.metric", "'test_loss'"),
     "check": ({"cron": "@daily", "check": {"rows_vs_last": [2, 0.5]}}, "check.rows_vs_last", "smaller one first"),
     "whose champion": ({"cron": "@daily", "job": {**JOB, "warm_start": "champion"}}, "job.warm_start", "registered"),
+    "a file that may come elsewhere": (
+        {"cron": "@daily", "job": {**JOB, "dataset": {"uri": "file:///etc/{due_date}.csv"}}},
+        "job.dataset.uri",
+        "GRADSUM_IMPORT_ROOTS",
+    ),
     "name": ({"cron": "@daily", "name": "sch_1"}, "name", "like an id"),
 }
 
@@ -234,6 +239,17 @@ def test_a_job_that_is_deleted_leaves_its_row_and_a_schedule_that_is_deleted_its
     job = nightly.job(1)
     nightly.api.http.delete(f"/v1/schedules/{nightly.id}")
     assert nightly.api.http.get(f"/v1/jobs/{job['id']}").json()["status"] == "queued"
+
+
+def test_the_ledger_says_why_a_job_failed(scene: Callable[..., Scene]) -> None:
+    nightly = scene()
+    nightly.at(1)
+    with nightly.api.database.write() as connection:
+        job = jobs.required(connection, nightly.rows[0]["job_id"])
+        jobs.fail(connection, job, {"code": "ragged_row", "message": "Row 3 has 2 values, the header has 3."})
+    [row] = nightly.rows
+    told = (row["outcome"], row["job_status"], row["reason"])
+    assert told == ("fired", "failed", "Row 3 has 2 values, the header has 3.")
 
 
 def test_overlap_skips_queues_or_cancels(scene: Callable[..., Scene]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.addresses import is_public
-from service.imports.files import open_below
+from service.imports.files import check_spelled_below, open_below
 from service.uris import FilePlace, HttpPlace, Rules, S3Place, last_part, parse_uri, rules_from_json, shown
 from workers.errors import DataError
 
@@ -170,6 +170,17 @@ def test_the_kernels_files_are_no_data_even_below_a_root() -> None:
     for path in ("/proc/self/environ", "/dev/null", "/sys/kernel/uevent_seqnum"):
         with pytest.raises(DataError):
             open_below(path, ["/"])
+
+
+def test_of_a_file_that_is_to_come_only_its_place_is_looked_at(root: Path, tmp_path: Path) -> None:
+    named_by_link = tmp_path / "link"
+    named_by_link.symlink_to(root)
+    for place in (root, named_by_link):
+        check_spelled_below(str(place / "tomorrow.csv"), [str(named_by_link)])
+    for path in ("secret.csv", "root-too/tomorrow.csv"):
+        with pytest.raises(DataError) as raised:
+            check_spelled_below(str(tmp_path / path), [str(root)])
+        assert (raised.value.code, raised.value.message) == ("uri_not_allowed", FILE_REFUSAL)
 
 
 def test_a_file_below_a_root_is_opened_also_by_a_link_that_stays_inside(root: Path, tmp_path: Path) -> None:
