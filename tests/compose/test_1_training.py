@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from service.client import Client
-from tests.compose.cluster import PROJECT, Cluster, run, tracked
+from tests.compose.cluster import FINAL, PROJECT, Cluster, run, tracked, wait_for
 from tests.compose.conftest import EXAMPLES, upload
 from tests.running_service import running_service
 
@@ -71,6 +71,33 @@ def test_an_example_trains_on_two_containers_to_the_bits_of_the_embedded_service
     assert len(client.predict(example, rows)["predictions"]) == len(rows)
     tracked(client)
     assert client.job(job["id"])["mlflow"]["run_url"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.usefixtures("datasets")
+def test_a_schedule_fires_and_its_model_is_judged(client: Client) -> None:
+    job = {"dataset": "digits", "target": "digit", "training": {"epochs": 5}}
+    job["tracking"] = {"registered_model": "every-minute"}
+    schedule = client.add_schedule({"name": "every-minute", "cron": "* * * * *", "job": job, "promotion": {}})
+    try:
+        firing = first_judged(client, schedule["id"])
+    finally:
+        client.delete_schedule(schedule["id"])
+    assert (firing["triggered_by"], firing["outcome"], firing["job_status"]) == ("cron", "fired", "succeeded")
+    assert firing["verdict"] == "promoted"
+    assert client.model("every-minute")["champion"] == 1
+    for made in client.jobs()["data"]:
+        if made["status"] not in FINAL:
+            wait_for(client, made["id"], FINAL)
+
+
+def first_judged(client: Client, schedule_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 120
+    while True:
+        for firing in client.firings(schedule_id)["data"]:
+            if firing["verdict"] is not None:
+                return dict(firing)
+        assert time.monotonic() < deadline, client.firings(schedule_id)
+        time.sleep(0.5)
 
 
 def numbers(row: dict[str, str]) -> dict[str, object]:
