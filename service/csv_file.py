@@ -63,7 +63,7 @@ def csv_source(file: Csv, markers: Sequence[str], limits: Mapping[str, int]) -> 
     types = [pa.string()] * len(names)
     return Source(
         names, types, has_types=False, decimal=file.decimal, first_row=first, row_number=partial(row_number, file),
-        chunks=rows.chunks, rejected=lambda: rows.rejected,
+        chunks=rows.chunks, rejected=lambda: rows.rejected, rows_are_lines=lambda: rows.are_lines_from(first),
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ class _Rows:
     ) -> None:
         self._file, self._header, self._n_columns = file, header, n_columns
         self._n_quotes, self._n_lines, self._markers = n_quotes, n_lines, list(markers)
-        self.rejected = 0
+        self.rejected = self._n_rows = 0
 
     def chunks(self, numbers: frozenset[int]) -> Generator[list[Any]]:
         """Each block's columns; those at the places `numbers` as float64, pyarrow.ArrowInvalid where that can't be."""
@@ -99,10 +99,15 @@ class _Rows:
                 raise
             _refuse_broken(self._file, self._n_columns)
             raise DataError(f"The file can't be read as CSV: {error}.", code="invalid_csv") from None
+        self._n_rows = rows
         if not rows:
             self.refuse_empty()
         if self._n_quotes and self._n_lines != rows + self._file.has_header and not self._file.skips_bad_rows:
             _refuse_broken(self._file, self._n_columns)  # a value over several lines may be a forgotten quote
+
+    def are_lines_from(self, first: int) -> bool:
+        """Whether the rows read last are the lines from `first` on: none is blank, left out or longer than a line."""
+        return self.rejected == 0 and self._n_lines == first - 1 + self._n_rows
 
     def refuse_empty(self) -> NoReturn:
         """DataError `dataset_empty`."""

@@ -7,7 +7,7 @@ is lost (a child, a driver, this process) is found missing at the next step, and
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -30,7 +30,7 @@ from service.settings import Settings
 from service.store import components, datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, now
 from service.store.jobs import Job
-from service.sweep import sweep
+from service.sweep import MATRIX_DAYS, sweep
 from workers.numerics import mismatch
 
 TICK_SECONDS = 0.1
@@ -44,6 +44,10 @@ REPORT_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
 UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
+VALIDATION_GONE = {
+    "code": "dataset_deleted",
+    "message": "Its validation_dataset was deleted. Submit the job again with one that is there.",
+}
 
 
 @dataclass
@@ -151,7 +155,9 @@ class Dispatcher:
         if time.monotonic() < self._sweep_at:
             return
         self._sweep_at = time.monotonic() + SWEEP_SECONDS
-        swept = sweep(self._settings.storage, self._is_dataset, time.time())
+        with self._database.read() as connection:
+            needed = jobs.needed_matrices(connection, datetime.now(UTC) - timedelta(days=MATRIX_DAYS))
+        swept = sweep(self._settings.storage, self._is_dataset, needed.__contains__, time.time())
         if swept:
             self._log.info("storage_swept", removed=len(swept))
 
@@ -167,9 +173,11 @@ class Dispatcher:
             found = {key: datasets.get(connection, key) for key in wanted}
         self._someone_waits = False
         for job in unfinished:
-            dataset = found[job.dataset_id]
-            if dataset is not None:
-                self._advance_or_fail(job, Sources(dataset, found.get(job.spec["validation_dataset"])))
+            dataset, named = found[job.dataset_id], job.spec["validation_dataset"]
+            if named is not None and found[named] is None:
+                fail(self._database, self._log, job, VALIDATION_GONE)
+            elif dataset is not None:
+                self._advance_or_fail(job, Sources(dataset, found.get(named)))
 
     def _step_down(self) -> None:
         """Another dispatcher leads: our drivers end, and its attempts take their place."""

@@ -98,6 +98,8 @@ def _write(path: Path, options: FileOptions, directory: Path, limits: dict[str, 
     files.close()
     (directory / EXPANDED).unlink(missing_ok=True)
     hashes = {place.name: block_hashes(place) for place in sorted(directory.glob("*.npy"))}
-    described = {**grown._asdict(), "first_row": source.first_row, "files": hashes}
+    are_lines = source.rows_are_lines() and not grown.rejected_rows
+    first_row = source.first_row if are_lines else None
+    described = {**grown._asdict(), "first_row": first_row, "files": hashes}
     text = json.dumps(described, ensure_ascii=False, allow_nan=False)
     (directory / "columns.json").write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,34 @@ from workers.errors import DataError, FieldError, GradsumError
 
 MEMORY_BYTES = 2**30
 SECONDS = 60
+AT_ONCE = threading.BoundedSemaphore(2)
+"""How many files are looked at at once, whatever their number: each may take the memory and the time above."""
+PATIENCE_SECONDS = 30.0
+INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TMPDIR", "HOME")
+"""What the process gets of the environment: none of the service's keys and passwords."""
 
 
 def look_at(path: Path, options: dict[str, Any], limits: Mapping[str, int]) -> dict[str, Any]:
     """What `service.head.preview_of` says of the file; its DataError, or `file_corrupt` where the process ended."""
     request = json.dumps({"path": str(path), "options": options, "limits": dict(limits)})
+    if not AT_ONCE.acquire(timeout=PATIENCE_SECONDS):
+        from service.errors import UnavailableError  # noqa: PLC0415 - heavy, and this module is the process as well
+
+        message = "Too many files are being looked at. Send this one again in a moment."
+        raise UnavailableError(message, code="busy", headers={"Retry-After": "10"})
     try:
         done = subprocess.run(
             [sys.executable, "-m", "service.look"],
             input=request.encode(),
-            env={**os.environ, **ENVIRONMENT},
+            env={name: os.environ[name] for name in INHERITED if name in os.environ} | ENVIRONMENT,
             capture_output=True,
             timeout=2 * SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise _ended(f"it was stopped after {2 * SECONDS} s") from None
+    finally:
+        AT_ONCE.release()
     if done.returncode != 0 or not done.stdout:
         raise _ended(how_it_ended(done.returncode))
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""Takes away what processes that were killed have left in the storage: half-made directories, files of no dataset."""
+"""Takes away what nobody needs in the storage: what killed processes have left, and matrices of jobs long ended."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +11,22 @@ MADE_BESIDE = ("datasets", "matrices")
 """Directories whose entries are made under a name with a dot in front, and then renamed."""
 
 
-def sweep(storage: Path, is_dataset: Callable[[str], bool], now: float) -> list[Path]:
-    """The stale leavings of `storage`, removed; `is_dataset` tells whether an id is one of a dataset's row."""
+MATRIX_DAYS = 7
+"""A training matrix is kept so long after the last job that used it has ended: it can be made again."""
+
+
+def sweep(
+    storage: Path, is_dataset: Callable[[str], bool], is_needed_matrix: Callable[[str], bool], now: float
+) -> list[Path]:
+    """The stale leavings of `storage`, removed.
+
+    `is_dataset` tells whether an id is one of a dataset's row, `is_needed_matrix` whether a job needs the one of a key.
+    """
     found = [path for place in MADE_BESIDE for path in (storage / place).glob(".*")]
     found += [path for path in (storage / "uploads").glob("*") if not is_dataset(path.name)]
     stale = [path for path in found if now - _touched(path) > STALE_SECONDS]
+    made = [path for path in (storage / "matrices").glob("[!.]*") if now - _touched(path) > MATRIX_DAYS * 86_400]
+    stale += [path for path in made if not is_needed_matrix(path.name)]
     for path in stale:
         remove(path)
     return stale

@@ -30,6 +30,8 @@ class Source(NamedTuple):
     pyarrow.ArrowInvalid where they are none."""
     rejected: Callable[[], int]
     """How many rows the last reading left out, for having another number of values."""
+    rows_are_lines: Callable[[], bool] = lambda: True
+    """Whether in the last reading each row was one after the other in the file, so that places tell numbers."""
 
 
 class Table(NamedTuple):

@@ -35,7 +35,8 @@ class Column(NamedTuple):
 def read_metadata(directory: Path) -> dict[str, Any]:
     """The dataset's `columns.json`.
 
-    {"rows", "columns": […], "first_row": the first data row's number in the file, "files": their hashes by name}.
+    {"rows", "columns": […], "first_row": the first data row's number in the file, null where rows are not its lines,
+    "files": their hashes by name}.
     DataError `data_changed` where it can't be read.
     """
     try:

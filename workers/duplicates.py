@@ -44,5 +44,10 @@ def _bits(column: Column) -> list[Any]:
     if column.type == "number":
         values = (column.values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
     else:
-        values = column.values.astype(np.int64).view(np.uint64)
+        places = column.values.astype(np.int64)
+        if column.type == "text" and column.categories:  # where the same text may stand more than once
+            first: dict[str, int] = {}
+            known = np.array([first.setdefault(text, place) for place, text in enumerate(column.categories)])
+            places = np.where(places < 0, places, known[places])
+        values = places.view(np.uint64)
     return [values] if column.missing is None else [values, column.missing.astype(np.uint64)]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -105,6 +106,7 @@ def build(
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as temporary:
             _write(dataset_directory, validation_directory, request, Path(temporary))
             publish_directory(Path(temporary), destination)
+    os.utime(destination)  # it is wanted: whoever removes old ones leaves it
     meta: dict[str, Any] = json.loads((destination / "matrix.json").read_bytes())
     return meta
 
@@ -210,7 +212,7 @@ def _refuse_unknown(wanted: Iterable[str], names: list[str], field: str) -> None
             raise DataError(f"The dataset has no column '{name}'.", code="column_not_found", field=field)
 
 
-def _check(columns: Mapping[str, Column], request: MatrixRequest, first_row: int) -> None:
+def _check(columns: Mapping[str, Column], request: MatrixRequest, first_row: int | None) -> None:
     """DataError where targets and features are not columns that can be used as such."""
     complete = [("target", request.targets)]
     complete += [("features", request.features)] if request.missing_values == "error" else []
@@ -231,12 +233,14 @@ def _check(columns: Mapping[str, Column], request: MatrixRequest, first_row: int
             )
 
 
-def _refuse_missing(column: Column, first_row: int, field: str) -> None:
+def _refuse_missing(column: Column, first_row: int | None, field: str) -> None:
+    """DataError; rows count as in the file where it is known that they can be counted so, else among the data."""
     if column.missing is not None:
         rows = np.flatnonzero(column.missing)
+        first = f"row {first_row + rows[0]}" if first_row is not None else f"row {rows[0] + 1} of the data"
         raise DataError(
             f"Column '{column.name}' has no value in {len(rows)} of {len(column.values)} rows, "
-            f"first in row {first_row + rows[0]}. {MISSING_WAY_OUT[field]}",
+            f"first in {first}. {MISSING_WAY_OUT[field]}",
             code="missing_values",
             field=field,
         )

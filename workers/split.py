@@ -61,8 +61,9 @@ def split_by_time(column: Column, validation: float, test: float) -> Split:
             code="missing_values",
             field="split.column",
         )
-    order = np.argsort(column.values, kind="stable")  # texts are positions in their sorted list
-    times, rows = column.values[order], len(order)
+    values = column.values if column.type == "number" else ranks(column)
+    order = np.argsort(values, kind="stable")
+    times, rows = values[order], len(order)
 
     def first_from(place: int) -> int:
         return int(np.searchsorted(times, times[place])) if 0 <= place < rows else min(max(place, 0), rows)
@@ -71,6 +72,12 @@ def split_by_time(column: Column, validation: float, test: float) -> Split:
     first_validation = first_from(first_test - _share(rows, validation)) if validation > 0 else first_test
     parts = np.split(order, [first_validation, first_test])
     return _checked(Split(*(np.sort(part) for part in parts)), rows, validation, test)
+
+
+def ranks(column: Column) -> Array:
+    """The place of each row's text among the different texts by code point; those of free text may stand unsorted."""
+    _, places = np.unique(np.array(column.categories, dtype=object), return_inverse=True)
+    return np.asarray(places[column.values])
 
 
 def split_by_strata(hashes: Array, classes: Array, validation: float, test: float) -> Split:

@@ -166,7 +166,9 @@ def fail(connection: Connection, dataset_id: str, error: dict[str, Any]) -> None
 
 def delete(connection: Connection, dataset_id: str) -> None:
     """Forget the dataset; DatasetInUseError where a job refers to it."""
-    uses = or_(jobs.c.dataset_id == dataset_id, jobs.c.spec["validation_dataset"].as_string() == dataset_id)
+    merged = select(merged_datasets.c.id).where(merged_datasets.c.dataset_id == dataset_id)
+    names = [dataset_id, *connection.execute(merged).scalars()]  # a job may name it by the id that it was asked for
+    uses = or_(jobs.c.dataset_id == dataset_id, jobs.c.spec["validation_dataset"].as_string().in_(names))
     if connection.execute(select(jobs.c.id).where(uses).limit(1)).first() is not None:
         raise DatasetInUseError(dataset_id)
     connection.execute(datasets.delete().where(datasets.c.id == dataset_id))

@@ -2,13 +2,14 @@
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from service.jobs import FINAL, allowed
 from service.store import notifications
-from service.store.database import now
+from service.store.database import as_text, now
 from service.store.pages import page
 from service.store.tables import attempts, datasets, idempotency_keys, jobs, tracking, transitions
 
@@ -126,6 +127,13 @@ def unfinished(connection: Connection) -> list[Job]:
     """Every job that is not final: the most urgent first, then the oldest."""
     query = select(jobs).where(jobs.c.status.not_in(FINAL)).order_by(jobs.c.priority.desc(), jobs.c.sequence)
     return [Job(**row) for row in connection.execute(query).mappings()]
+
+
+def needed_matrices(connection: Connection, since: datetime) -> set[str]:
+    """The keys of the matrices of jobs that have not ended, or have ended after `since`."""
+    ended = or_(jobs.c.finished_at.is_(None), jobs.c.finished_at > as_text(since))
+    query = select(jobs.c.matrix_key).where(jobs.c.matrix_key.is_not(None), ended)
+    return set(connection.execute(query).scalars())
 
 
 class Outline(NamedTuple):

@@ -88,7 +88,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
                 yield Api(settings, database, http)
         finally:
             server.should_exit = True

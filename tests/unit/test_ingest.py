@@ -105,6 +105,14 @@ def test_the_first_row_of_data_is_known(ingest: Ingest, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ['a,b\n"x\ny",1\nz,2\n', "a,b\nx,1\n\ny,2\n"], ids=["a row of two lines", "a blank line"]
+)
+def test_rows_that_are_no_lines_are_not_counted_as_lines(ingest: Ingest, tmp_path: Path, text: str) -> None:
+    ingest(text)
+    assert read_metadata(tmp_path / "dataset")["first_row"] is None
+
+
+@pytest.mark.parametrize(
     ("content", "code", "part"),
     [
         (b"", "dataset_empty", "empty"),

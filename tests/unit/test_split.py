@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from tests.columns import numbers, texts
+from workers.dataset import Column
+from workers.duplicates import words_of_rows
 from workers.errors import DataError
 from workers.split import row_hashes, split_by_hash, split_by_row, split_by_strata, split_by_time
 
@@ -91,3 +93,16 @@ def test_the_lowest_hashes_of_a_class_are_held_out_and_a_lone_row_trains() -> No
     assert split.test.tolist() == [1, 3, 4, 6]
     assert split.validation.tolist() == [2]
     assert split.training.tolist() == [0, 5, 7]
+
+
+def test_free_text_that_stands_unsorted_and_repeated_is_split_by_its_order_all_the_same() -> None:
+    kept = ("2026-03", "2026-01", "2026-04", "2026-01", "2026-02")  # as a column of very many texts keeps them
+    column = Column("day", "text", np.array([0, 1, 2, 3, 4], np.int32), None, kept)
+    split = split_by_time(column, validation=0.2, test=0.2)
+    assert [part.tolist() for part in split] == [[1, 3, 4], [0], [2]]
+
+
+def test_equal_texts_make_equal_rows_wherever_they_are_kept() -> None:
+    column = Column("note", "text", np.array([0, 1, 2], np.int32), None, ("a", "b", "a"))
+    words = words_of_rows([column])
+    assert words[0] == words[2] != words[1]

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from service.sweep import STALE_SECONDS, sweep
+from service.sweep import MATRIX_DAYS, STALE_SECONDS, sweep
 
 NOW = 2_000_000_000.0
 
@@ -18,7 +18,7 @@ def test_only_stale_leavings_are_swept(tmp_path: Path) -> None:
     make(tmp_path / "uploads" / "ds_unknown", NOW - STALE_SECONDS - 1)
     make(tmp_path / "uploads" / "ds_coming", NOW - 1)
     make(tmp_path / "jobs" / ".job", NOW - STALE_SECONDS - 1)
-    swept = sweep(tmp_path, lambda key: key == "ds_known", NOW)
+    swept = sweep(tmp_path, lambda key: key == "ds_known", lambda key: key == "needed", NOW)
     assert {path.name for path in swept} == {*stale, ".matrix-a1b2", "ds_unknown"}
     assert not any(path.exists() for path in swept)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")}
@@ -28,8 +28,17 @@ def test_only_stale_leavings_are_swept(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_matrix_goes_a_week_after_the_last_job_that_used_it(tmp_path: Path) -> None:
+    long_ago = NOW - MATRIX_DAYS * 86_400 - 1
+    for name, touched in {"needed": long_ago, "forgotten": long_ago, "fresh": NOW - STALE_SECONDS - 1}.items():
+        make(tmp_path / "matrices" / name / "X.npy", touched)
+    swept = sweep(tmp_path, lambda _: False, lambda key: key == "needed", NOW)
+    assert [path.name for path in swept] == ["forgotten"]
+    assert sorted(path.name for path in (tmp_path / "matrices").iterdir()) == ["fresh", "needed"]
+
+
 def test_a_storage_that_is_not_there_yet_has_nothing_to_sweep(tmp_path: Path) -> None:
-    assert sweep(tmp_path / "storage", lambda _: False, NOW) == []
+    assert sweep(tmp_path / "storage", lambda _: False, lambda _: False, NOW) == []
 
 
 def make(path: Path, touched: float) -> None:
