@@ -298,7 +298,7 @@ class Dispatcher:
             if isinstance(answer, Lost) or not answer.get("started"):
                 self._release(job.id, keep=False)
                 with self._database.write() as connection:
-                    jobs.end_attempt(connection, job.id, attempt, "its driver could not be started")
+                    jobs.end_attempt(connection, job.id, attempt, jobs.NOT_STARTED)
                 return
             running.started = True
             self._ask_at = 0.0
@@ -381,9 +381,10 @@ class Dispatcher:
     def _lose_all(self, reason: str) -> None:
         """The child that held the drivers is gone, and they with it."""
         lost, self._running = self._running, {}
+        self._log.warning("cluster_lost", reason=reason, jobs=sorted(lost))
         with self._database.write() as connection:
             for job_id, running in lost.items():
-                jobs.end_attempt(connection, job_id, running.attempt, reason)
+                jobs.end_attempt(connection, job_id, running.attempt, jobs.CLUSTER_LOST)
 
     def _report(self) -> None:
         """Say how the dispatcher and its cluster are, for /readyz: now and then, and when that changes."""
