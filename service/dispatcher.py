@@ -127,6 +127,8 @@ class Dispatcher:
         if not self._leadership.holds():
             self._step_down()
             return
+        if self._cluster.ready is None and self._running:
+            self._lose_all("service.cluster is not running")
         self._scheduler.look()
         self._champions.look()
         with self._database.read() as connection:
