@@ -84,7 +84,9 @@ class Cluster:
     def _reserve(self, job_id: str) -> Message:
         """An idle driver, which is the job's from now on, if one is up."""
         self._collect()
+        self._drop_lost()
         if not self._idle:
+            self._fill()
             return {"error": self._trouble}
         free = self._free()
         driver = self._busy[job_id] = max(self._idle, key=lambda driver: free[driver.node])
@@ -144,6 +146,19 @@ class Cluster:
         taken = [driver.node for driver in self._busy.values()]
         taken += [node for nodes in self._placed.values() for node in nodes]
         return free_slots(_slots_of_nodes(), [*taken, *(node for node in warm if node is not None)])
+
+    def _drop_lost(self) -> None:
+        """Let go of idle drivers whose node is gone or that do not answer: each would cost its job an attempt."""
+        nodes = _slots_of_nodes()
+        asked = {driver.id: driver.actor.describe.remote() for driver in self._idle if driver.node in nodes}
+        if asked:
+            ray.wait(list(asked.values()), num_returns=len(asked), timeout=CALL_SECONDS)
+        living = {driver_id for driver_id, answer in asked.items() if _result(answer).get("state") != "gone"}
+        for driver in self._idle:
+            if driver.id not in living:
+                ray.kill(driver.actor)  # one that only stood still would hold its memory for ever
+                self._trouble = "An idle driver was lost; the next one is still starting."
+        self._idle = [driver for driver in self._idle if driver.id in living]
 
     def _collect(self) -> None:
         """Take in the drivers that have come up."""

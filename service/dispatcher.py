@@ -131,6 +131,8 @@ class Dispatcher:
         if not self._leadership.holds():
             self._step_down()
             return
+        if self._cluster.ready is None and self._running:
+            self._lose_all("service.cluster is not running")
         self._scheduler.look()
         self._champions.look()
         with self._database.read() as connection:
@@ -306,7 +308,7 @@ class Dispatcher:
             if isinstance(answer, Lost) or not answer.get("started"):
                 self._release(job.id, keep=False)
                 with self._database.write() as connection:
-                    jobs.end_attempt(connection, job.id, attempt, "its driver could not be started")
+                    jobs.end_attempt(connection, job.id, attempt, jobs.NOT_STARTED)
                 return
             running.started = True
             self._ask_at = 0.0
@@ -389,9 +391,10 @@ class Dispatcher:
     def _lose_all(self, reason: str) -> None:
         """The child that held the drivers is gone, and they with it."""
         lost, self._running = self._running, {}
+        self._log.warning("cluster_lost", reason=reason, jobs=sorted(lost))
         with self._database.write() as connection:
             for job_id, running in lost.items():
-                jobs.end_attempt(connection, job_id, running.attempt, reason)
+                jobs.end_attempt(connection, job_id, running.attempt, jobs.CLUSTER_LOST)
 
     def _report(self) -> None:
         """Say how the dispatcher and its cluster are, for /readyz: now and then, and when that changes."""

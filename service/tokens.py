@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PREFIX = "gradsum_"
 """What every token begins with, so that scanners of repositories and logs can find one."""
-PRIVATE = 0o600
 
 
 class Token(NamedTuple):
@@ -129,7 +127,11 @@ def _locked(path: Path) -> Iterator[None]:
 def _write(path: Path, text: str) -> None:
     """Replace the file; whose it is and who may read it stays as it was, and a new one is its owner's alone."""
     before = path.stat() if path.exists() else None
-    write_atomically(path, text.encode())
-    path.chmod(PRIVATE if before is None else before.st_mode & 0o777)
-    if before is not None and os.geteuid() == 0:
-        os.chown(path, before.st_uid, before.st_gid)
+    try:
+        write_atomically(path, text.encode(), like=before)
+    except OSError as error:
+        way_out = ""
+        if before is not None:
+            owner = f"user {before.st_uid} and group {before.st_gid}"
+            way_out = f" It has to stay with {owner}: do this as that user or as root."
+        raise SettingsError(f"The tokens file {path} can't be written: {error.strerror}.{way_out}") from None

@@ -6,12 +6,18 @@ import tempfile
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that any crash leaves the old file or the new one, never a part."""
+def write_atomically(path: Path, data: bytes, like: os.stat_result | None = None) -> None:
+    """Write `data` to `path` so that any crash leaves the old file or the new one, never a part.
+
+    The new one has owner, group and mode of `like`, else it is its writer's alone; OSError where it can't have them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if like is not None:
+                os.fchown(file.fileno(), like.st_uid, like.st_gid)
+                os.fchmod(file.fileno(), like.st_mode & 0o777)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

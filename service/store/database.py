@@ -12,7 +12,10 @@ from sqlalchemy import Connection
 
 from service.store.engines import MIGRATION_SECONDS, new_engine
 
-NO_SUCH_TABLE = "42P01"
+NOT_MIGRATED = {"42P01", "42703"}
+"""PostgreSQL's codes for a table and a column that are not there (yet)."""
+PASSING = {"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05"}
+"""Its codes for a server that only reads while another takes over, and for what it ended or does not take yet."""
 
 Transaction = Connection
 """What callers outside `store` hold: handed out by `Database`, passed on to the functions of `store`."""
@@ -100,8 +103,8 @@ def _unavailable() -> Iterator[None]:
 
 def _is_unavailable(error: sqlalchemy.exc.DBAPIError) -> bool:
     """Whether another try may do: it does not answer, is locked, ends its sessions, or is not migrated yet."""
-    kinds = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.InternalError)
-    return isinstance(error, kinds) or error.connection_invalidated or _state(error) == NO_SUCH_TABLE
+    kinds = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+    return isinstance(error, kinds) or error.connection_invalidated or _state(error) in NOT_MIGRATED | PASSING
 
 
 def _state(error: sqlalchemy.exc.DBAPIError) -> str:

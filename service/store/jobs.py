@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, or_, select
 
 from service.jobs import FINAL, allowed
 from service.store import notifications
@@ -16,6 +16,12 @@ from service.store.tables import attempts, datasets, idempotency_keys, jobs, tra
 LONGEST_REASON = 2000
 SERVICE_RESTARTED = "the service that held its driver was restarted"
 REFUSED = "fingerprint_mismatch"
+NOT_STARTED = "its driver could not be started"
+CLUSTER_LOST = "the Ray cluster that held its driver was lost"
+BLAMELESS = (NOT_STARTED, CLUSTER_LOST)
+"""Ends that are hardly the job's fault."""
+MOST_BLAMELESS = 20
+"""As many such ends of one job are no accident: then they count, so that no job is tried for ever."""
 
 
 @dataclass(frozen=True)
@@ -226,9 +232,12 @@ def end_attempt(connection: Connection, job_id: str, attempt: int, reason: str) 
 
 
 def lost_drivers(connection: Connection, job_id: str) -> int:
-    """How many attempts of the job ended because their driver was lost, and not the service around it."""
-    query = select(func.count()).where(attempts.c.job_id == job_id, attempts.c.ended_at.is_not(None))
-    return connection.execute(query.where(attempts.c.reason.not_in([SERVICE_RESTARTED, REFUSED]))).scalar_one()
+    """How many attempts of the job ended because their driver was lost, and not the service or cluster around it."""
+    query = select(attempts.c.reason).where(attempts.c.job_id == job_id, attempts.c.ended_at.is_not(None))
+    reasons = connection.execute(query).scalars().all()
+    blameless = sum(reason in BLAMELESS for reason in reasons)
+    lost = sum(reason not in {SERVICE_RESTARTED, REFUSED, *BLAMELESS} for reason in reasons)
+    return lost + (blameless if blameless >= MOST_BLAMELESS else 0)
 
 
 def is_needed(connection: Connection, job_id: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import sqlalchemy
 
 from service.leadership import Leadership
 from service.store import components, datasets
@@ -142,6 +143,25 @@ def test_of_candidates_that_come_at_once_one_leads(url: str) -> None:
         candidate.join()
     database.close()
     assert sorted(led) == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_passing"),
+    [
+        ("SELECT no_such_column FROM pg_class", True),  # a part that starts before the migration
+        ("DO $$ BEGIN RAISE SQLSTATE '25P03'; END $$", True),
+        ("DO $$ BEGIN RAISE SQLSTATE '57P01'; END $$", True),
+        ("DO $$ BEGIN RAISE SQLSTATE 'XX000'; END $$", False),  # another try would do no better
+    ],
+)
+def test_only_what_may_pass_is_an_unavailable_database(
+    postgres: PostgresServer, statement: str, *, is_passing: bool
+) -> None:
+    database = Database(postgres.url)
+    expected = DatabaseUnavailableError if is_passing else sqlalchemy.exc.DBAPIError
+    with pytest.raises(expected), database.read() as connection:
+        connection.execute(sqlalchemy.text(statement))
+    database.close()
 
 
 def test_a_read_sees_one_moment_of_the_record_and_writes_nothing(api: Api) -> None:

@@ -105,3 +105,30 @@ def test_slots_follow_the_nodes_and_a_node_that_goes_leaves_its_shards_to_the_dr
     wait_until(lambda: slots() == 1)
     nodes.add_node(**TRAINS)
     wait_until(lambda: slots() == 2)
+
+
+def test_an_idle_driver_that_died_is_not_handed_out(cluster: Cluster, nodes: Nodes) -> None:
+    def idle(number: int) -> bool:
+        cluster.answer({"do": "progress", "jobs": {}})
+        return len(cluster._idle) == number
+
+    def reserved() -> str:
+        cluster._fill_at = float("inf")  # so that the pool has nothing but what the test saw
+        answer = cluster.answer({"do": "reserve", "job": "job"})
+        assert "driver" in answer, answer
+        cluster.answer({"do": "release", "job": "job", "keep": True})
+        return str(answer["driver"]["id"])
+
+    wait_until(lambda: idle(2))
+    killed, other = cluster._idle
+    ray.kill(killed.actor)
+    assert reserved() == other.id
+    cluster._fill_at = 0.0
+    wait_until(lambda: idle(2))
+    away, other = cluster._idle
+    assert away.node != other.node
+    nodes.remove_node(next(node for node in nodes.worker_nodes if node.node_id == away.node), allow_graceful=True)
+    wait_until(lambda: cluster.answer({"do": "progress", "jobs": {}})["slots"] == 1)
+    assert reserved() == other.id
+    assert [driver.id for driver in cluster._idle] == [other.id]
+    nodes.add_node(**TRAINS)

@@ -253,6 +253,25 @@ def test_figures_behind_an_epoch_can_be_forgotten_also_within_a_chunk(database: 
         assert metrics.last_epoch(connection, job.id) == 7
 
 
+def test_attempts_count_as_lost_where_the_job_may_be_at_fault_or_chance_is_ruled_out(database: Database) -> None:
+    job = add_job(database)
+    attempt = 0
+
+    def lost(*reasons: str) -> int:
+        nonlocal attempt
+        with database.write() as connection:
+            for reason in reasons:
+                attempt += 1
+                jobs.add_attempt(connection, job.id, attempt, {})
+                jobs.end_attempt(connection, job.id, attempt, reason)
+            return jobs.lost_drivers(connection, job.id)
+
+    assert lost(jobs.SERVICE_RESTARTED, jobs.REFUSED, jobs.NOT_STARTED, jobs.CLUSTER_LOST) == 0
+    assert lost("the driver was lost (ActorDiedError)") == 1
+    assert lost(*[jobs.NOT_STARTED, jobs.CLUSTER_LOST] * 8, jobs.NOT_STARTED) == 1
+    assert lost(jobs.NOT_STARTED) == jobs.MOST_BLAMELESS + 1
+
+
 def test_a_job_that_another_starts_from_is_needed_until_that_one_is_final(database: Database) -> None:
     source = add_job(database)
     other = add_job(database, warm_start=source.id)

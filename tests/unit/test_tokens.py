@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from service.settings import SettingsError
 from service.tokens import Token, new_token, read_tokens, revoke_token
 
 SHA = "a" * 64
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -53,6 +55,24 @@ def test_a_file_that_others_may_read_stays_so_with_its_comments(path: Path) -> N
     assert [token.name for token in read_tokens(path)] == ["ci"]
     assert path.read_text().startswith("# ours\n\nci:write:")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_file_whose_owner_can_t_be_kept_is_left_alone() -> None:
+    """Root's /dev/null stands for an empty file of somebody else's, in a directory where all may write."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o777)
+        path = directory / "tokens"
+        path.symlink_to("/dev/null")
+        me = os.geteuid()
+        os.seteuid(me or NOBODY)
+        try:
+            with pytest.raises(SettingsError, match="has to stay with user 0 and group 0: do this as that user"):
+                new_token(path, "ci", "write")
+        finally:
+            os.seteuid(me)
+        assert path.is_symlink()
+        assert {file.name for file in directory.iterdir()} == {"tokens", ".tokens.lock"}
 
 
 def test_tokens_that_are_made_at_once_are_all_there(path: Path) -> None:
