@@ -30,14 +30,14 @@ class Pause:
 
 
 class Health:
-    """MLflow's state: unknown at first, then ok or degraded with the reason."""
+    """MLflow's state: ok, or degraded with the reason; at first degraded, whatever an earlier tracker has said."""
 
     def __init__(self, database: Database, log: Log, address: str) -> None:
         self._database = database
         self._log = log
         self._address = address
         self._status: str | None = None
-        self._message = ""
+        self._message = "The tracker has started and not asked it yet."
         self._report_at = 0.0
 
     @property
@@ -61,12 +61,12 @@ class Health:
 
     def report(self, now: float, waiting: int) -> None:
         """Keep the row for /readyz fresh; `waiting` jobs are not complete in MLflow."""
-        if self._status is None or now < self._report_at:
+        if now < self._report_at:
             return
         details: dict[str, object] = {"address": self._address, "waiting_jobs": waiting}
         details |= {"message": self._message} if self._message else {}
         with self._database.write() as connection:
-            components.report(connection, "mlflow", self._status, details)
+            components.report(connection, "mlflow", self._status or "degraded", details)
         self._report_at = now + REPORT_SECONDS
 
     def _become(self, status: str, message: str) -> None:

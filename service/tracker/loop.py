@@ -57,6 +57,7 @@ class Tracker:
             waiting = tracking.pending(connection)
         ids = {job.id for job, _ in waiting}
         self._pauses = {job_id: pause for job_id, pause in self._pauses.items() if job_id in ids}
+        self._health.report(now, len(waiting))
         if self._pause.is_over(now):
             self._send(waiting, now)
         self._health.report(now, len(waiting))

@@ -1,9 +1,11 @@
 """The cluster of docker-compose.yml from a clean copy of the project, under a name and on ports of its own."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,13 +76,11 @@ class Cluster(NamedTuple):
 
 
 def clean_copy(directory: Path) -> Path:
-    """What a clone of the project holds."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (PROJECT / name).is_file():
-            (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, directory / name)
+    """What a clone of the project holds: what is committed, and nothing else that lies about here."""
+    command = ["git", "archive", "HEAD"]
+    archive = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(directory, filter="data")
     return directory
 
 

@@ -31,6 +31,8 @@ def test_mlflow_is_neither_read_nor_written_by_strangers(cluster: Cluster) -> No
         assert httpx2.post(search, json={"max_results": 1}, auth=auth, trust_env=False).status_code == 401
     ours = ("gradsum", cluster.mlflow_password())
     assert httpx2.post(search, json={"max_results": 1}, auth=ours, trust_env=False).status_code == 200
+    elsewhere = {"Origin": "https://evil.example"}
+    assert httpx2.post(search, json={}, auth=ours, headers=elsewhere, trust_env=False).status_code == 403
     elsewhere = {"Host": "evil.example"}
     assert httpx2.get(cluster.mlflow_url, auth=ours, headers=elsewhere, trust_env=False).status_code == 403
 
@@ -58,6 +60,9 @@ def test_postgresql_wants_the_password(cluster: Cluster) -> None:
     wrong = cluster.inside("api", "sh", "-c", f'PGPASSWORD=wrong python -c "{ask}" 2>&1 || true')
     assert "password authentication failed" in wrong
     cluster.inside("api", "python", "-c", ask)
+    for host in ("127.0.0.1", "/var/run/postgresql"):
+        within = f"psql -w -h {host} -U gradsum -d gradsum -c 'SELECT 1' 2>&1 || true"
+        assert "no password supplied" in cluster.inside("postgres", "sh", "-c", within)
 
 
 @pytest.mark.parametrize("service", LASTING)
@@ -95,6 +100,14 @@ def test_a_service_has_only_the_secrets_that_it_needs_and_a_root_that_is_read_on
         "ray-worker": {"ray"},
     }
     assert all(container["HostConfig"]["ReadonlyRootfs"] for container in found)
+
+
+def test_only_what_fetches_sends_or_is_published_reaches_the_outer_network(cluster: Cluster) -> None:
+    outside = set()
+    for service in LASTING:
+        routes = cluster.inside(service, "cat", "/proc/net/route").splitlines()[1:]
+        outside |= {service for route in routes if route.split()[1] == "00000000"}
+    assert outside == {"api", "dispatcher", "tracker", "mlflow"}
 
 
 def test_the_logs_hold_no_secret(cluster: Cluster) -> None:

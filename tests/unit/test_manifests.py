@@ -17,7 +17,17 @@ ELSEWHERE = {  # a setting of compose, and what gives the same on Kubernetes: No
     "MLFLOW_FLASK_SERVER_SECRET_KEY_FILE": "MLFLOW_FLASK_SERVER_SECRET_KEY",
     "RAY_AUTH_TOKEN_PATH": "RAY_AUTH_TOKEN",
 }
-OPTIONAL = {"OPENBLAS_CORETYPE", "NPY_ENABLE_CPU_FEATURES", "MLFLOW_S3_ENDPOINT_URL"}
+SOURCES = {  # what is empty or an extra volume in compose, and is added to the ConfigMap where it is wanted
+    "GRADSUM_IMPORT_ROOTS",
+    "GRADSUM_FETCH_HTTP",
+    "GRADSUM_FETCH_PORTS",
+    "GRADSUM_FETCH_PRIVATE_HOSTS",
+    "GRADSUM_S3_BUCKETS",
+    "GRADSUM_S3_ENDPOINT",
+    "GRADSUM_S3_REGION",
+    "GRADSUM_LIMIT_UPLOAD_BYTES",
+}
+OPTIONAL = {"OPENBLAS_CORETYPE", "NPY_ENABLE_CPU_FEATURES", "MLFLOW_S3_ENDPOINT_URL"} | SOURCES
 
 
 def compose() -> dict[str, Any]:
@@ -78,6 +88,51 @@ def test_ray_starts_as_it_does_with_compose(name: str) -> None:
     assert pods()[name]["readinessProbe"]["exec"]["command"] == compose()[name]["healthcheck"]["test"][1:]
     assert ray["authOptions"] == {"mode": "token"}
     assert f"ray=={ray['rayVersion']}\n" in (PROJECT / "requirements.lock").read_text()
+
+
+def test_settings_of_env_reach_the_services_that_read_them() -> None:
+    for name in ("api", "dispatcher", "tracker"):
+        environment = compose()[name]["environment"]
+        assert {setting: environment[setting].split(":-")[0] for setting in SOURCES} == {
+            setting: f"${{{setting}" for setting in SOURCES
+        }
+    keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    assert {name for name, service in compose().items() if keys <= set(service.get("environment", {}))} == {
+        "dispatcher"
+    }
+    example = (PROJECT / "deploy" / "env.example").read_text()
+    assert all(f"#{setting}=" in example for setting in SOURCES | keys | {"GRADSUM_NOTIFY_SECRET", "GRADSUM_INCOMING"})
+
+
+def test_the_tracker_has_the_webhooks_secret_and_a_way_out() -> None:
+    service = compose()["tracker"]
+    assert "GRADSUM_NOTIFY_SECRET" in service["environment"]
+    assert {"cluster", "outside"} == set(service["networks"])
+    secret = next(entry for entry in pods()["tracker"]["env"] if entry["name"] == "GRADSUM_NOTIFY_SECRET")
+    assert secret["valueFrom"]["secretKeyRef"]["optional"]
+    policies = [manifest["spec"]["policyTypes"] for manifest in manifests() if manifest["kind"] == "NetworkPolicy"]
+    assert policies
+    assert all(types == ["Ingress"] for types in policies)  # so whoever sends and fetches may
+
+
+def test_uploads_are_spooled_on_disk_and_not_in_memory() -> None:
+    assert compose()["api"]["environment"]["TMPDIR"] == "/data"
+    assert {"name": "TMPDIR", "value": "/data"} in pods()["api"]["env"]
+
+
+def test_postgresql_trusts_nobody() -> None:
+    assert compose()["postgres"]["environment"]["POSTGRES_INITDB_ARGS"] == "--auth=scram-sha-256"
+    assert {"name": "POSTGRES_INITDB_ARGS", "value": "--auth=scram-sha-256"} in pods()["postgres"]["env"]
+
+
+@pytest.mark.parametrize("name", ["tracker", "mlflow"])
+def test_what_must_be_there_once_is_never_there_twice(name: str) -> None:
+    spec = next(
+        manifest["spec"]
+        for manifest in manifests()
+        if manifest["kind"] == "Deployment" and manifest["metadata"]["name"] == name
+    )
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
 def test_no_container_may_do_more_than_it_needs() -> None:
