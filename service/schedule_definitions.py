@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from service.comparable import rule_problems
 from service.cron import CronError, parse_cron, parse_timezone
 from service.errors import Problem, UnprocessableError, printable
 from service.firings import check_job
@@ -14,25 +15,40 @@ from service.settings import Settings
 from service.store.database import Transaction
 from service.store.schedules import Schedule
 from workers.errors import FieldError, GradsumError
+from workers.spec import JobSpec
 
 FIELDS = tuple(ScheduleRequest.model_fields)
+JOB_FIELDS = ("job", "name", "timezone", "promotion")
+"""What the job of a due time, and whether its model can be judged, depends on."""
 
 
 def read_definition(
-    connection: Transaction, settings: Settings, project: str, body: object, now: datetime
+    connection: Transaction,
+    settings: Settings,
+    project: str,
+    body: object,
+    now: datetime,
+    before: Schedule | None = None,
 ) -> dict[str, Any]:
-    """The schedule that `body` defines, its job tried with the first due time; UnprocessableError with the fields."""
+    """The schedule that `body` defines; UnprocessableError with the fields.
+
+    Its job is tried with the first due time, unless it is as it was `before`: a schedule whose data is gone can be
+    paused, too.
+    """
     request = read(ScheduleRequest, body)
     errors = _when_errors(request)
     if errors:
         raise _wrong(errors)
     check_notify(request.notify, settings)
     definition = {**request.model_dump(), "name": clean_dataset_name(request.name)}
+    if before is not None and all(definition[name] == getattr(before, name) for name in JOB_FIELDS):
+        return definition
     sample = first_due(request.cron, request.timezone, now) or now
     try:
-        check_job(connection, settings, project, definition, sample)
+        submission = check_job(connection, settings, project, definition, sample)
     except (Problem, GradsumError) as problem:
         raise _in_job(problem) from None
+    _check_promotion(definition["promotion"], submission.spec)
     return definition
 
 
@@ -79,6 +95,16 @@ def _names_model(job: dict[str, Any]) -> bool:
 
 def _is_name(dataset: object) -> bool:
     return isinstance(dataset, str) and "@" not in dataset and not dataset.startswith("ds_")
+
+
+def _check_promotion(promotion: dict[str, Any] | None, spec: JobSpec) -> None:
+    """A rule that can't work with the job would let every model pass; of a file at a URI the task may not be known."""
+    if promotion is None:
+        return
+    task = None if spec.task == "auto" else spec.task
+    errors = rule_problems(promotion, task, spec.split.model_dump(), spec.tracking.registered_model)
+    if errors:
+        raise UnprocessableError(" ".join(error.message for error in errors), errors=errors)
 
 
 def _in_job(problem: Problem | GradsumError) -> UnprocessableError:

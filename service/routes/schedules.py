@@ -38,6 +38,8 @@ router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=Stric
 
 MOST_BACKFILLED = 366
 """Due times of one backfill: a year of nights."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Nothing came due before: a year that is mistyped is told from one that is meant."""
 WEBHOOKS_SHOWN = 20
 """Of those about a schedule's due times and its data; those about its jobs are shown by the jobs."""
 
@@ -108,6 +110,7 @@ def trigger_schedule(context: InContext, actor: Actor, schedule: str, idempotenc
             found = _required(connection, schedule)
             beside = jobs_beside(connection, found)
             firing_id = fire(connection, context.settings, found, Occasion(datetime.now(UTC), "user"), beside)
+            _mark_seen(connection, found, firing_id)
             remember(connection, actor, idempotency_key, asked, firing_id)
             firing = firings.required(connection, firing_id)
         return JSONResponse(firing_view(firing), 201)
@@ -183,11 +186,18 @@ def _edited(context: Context, reference: str, body: object) -> View:
         with context.database.read() as connection:
             schedule = _required(connection, reference)
             changed = merged(schedule, body)
-            definition = read_definition(connection, context.settings, PROJECT, changed, now)
+            definition = read_definition(connection, context.settings, PROJECT, changed, now, schedule)
         with context.database.write() as connection:
             _check_name(connection, definition["name"], schedule.id)
             edited = edit(connection, schedule, definition, now)
     return _view(context, schedule.id)
+
+
+def _mark_seen(connection: Transaction, schedule: Schedule, firing_id: str) -> None:
+    """A job that somebody asked for trains on the newest version: it need not set the schedule off again."""
+    if schedule.on == "new_data" and firings.required(connection, firing_id).outcome == "fired":
+        newest = schedules.newest_version(connection, PROJECT, schedule.job["dataset"])
+        schedules.go_on(connection, schedule, seen_dataset=newest)
 
 
 def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View | None:
@@ -208,8 +218,12 @@ def _moments(schedule: Schedule, first: str, last: str, now: datetime) -> list[d
         message = f"Schedule '{schedule.name}' has no cron expression, so there are no due times to make up for."
         raise ConflictError(message, code="no_due_times")
     begin, end = (_moment(schedule, name, text) for name, text in (("from", first), ("to", last)))
+    if begin < EARLIEST:
+        raise _wrong("from", f"must not be before {EARLIEST:%Y}, not '{first}'")
     if end < begin:
         raise _wrong("to", "must not be before from")
+    if begin > now:
+        return []
     found = between(schedule, begin, min(end, now), MOST_BACKFILLED)
     if len(found) > MOST_BACKFILLED:
         raise _wrong("to", f"is too far from from: at most {MOST_BACKFILLED} due times are made up for at once")
@@ -219,7 +233,9 @@ def _moments(schedule: Schedule, first: str, last: str, now: datetime) -> list[d
 def _moment(schedule: Schedule, field: str, text: str) -> datetime:
     try:
         return moment_of(text, schedule.timezone, end_of_day=field == "to")
-    except (ValueError, OverflowError):
+    except OverflowError:  # at the one end of the calendar or the other
+        return (datetime.min if text < f"{EARLIEST:%Y}" else datetime.max).replace(tzinfo=UTC)
+    except ValueError:
         message = f"must be a day or a moment such as 2026-11-01 or 2026-11-01T03:00:00Z, not '{text}'"
         raise _wrong(field, message) from None
 

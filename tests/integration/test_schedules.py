@@ -20,6 +20,7 @@ from tests.integration.conftest import Api
 
 FLOWERS = "width,height,kind\n" + "".join(f"{i % 7},{i % 5}.5,{'rose' if i % 2 else 'iris'}\n" for i in range(40))
 JOB = {"dataset": "flowers", "target": "kind"}
+NAMED = {**JOB, "tracking": {"registered_model": "flowers"}}
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 names = (f"schedule-{number}" for number in count())
@@ -169,9 +170,29 @@ REFUSED = {
             "job": {**JOB, "split": {"test": 0}, "tracking": {"registered_model": "flowers"}},
         },
         "job.split.test",
-        "more than 0",
+        "set split.test",
     ),
-    "no model": ({"cron": "@daily", "promotion": {}}, "job.tracking.registered_model", "is required"),
+    "no model": ({"cron": "@daily", "promotion": {}}, "job.tracking.registered_model", "needs a model to promote"),
+    "promotion by row": (
+        {"cron": "@daily", "promotion": {}, "job": {**NAMED, "split": {"by": "row"}}},
+        "job.split.by",
+        "Split by hash, group or time",
+    ),
+    "promotion by strata": (
+        {"cron": "@daily", "promotion": {}, "job": {**NAMED, "split": {"stratify": True}}},
+        "job.split.stratify",
+        "Split by hash, group or time",
+    ),
+    "a metric of another task": (
+        {"cron": "@daily", "promotion": {"metric": "test_r2"}, "job": NAMED},
+        "promotion.metric",
+        "is a classification, so it has no test_r2",
+    ),
+    "a floor of another task": (
+        {"cron": "@daily", "promotion": {"floors": {"test_r2": 0.5}}, "job": NAMED},
+        "promotion.floors.test_r2",
+        "has no test_r2",
+    ),
     "metric": ({"cron": "@daily", "promotion": {"metric": "loss"}}, "promotion.metric", "'test_loss'"),
     "check": ({"cron": "@daily", "check": {"rows_vs_last": [2, 0.5]}}, "check.rows_vs_last", "smaller one first"),
     "whose champion": ({"cron": "@daily", "job": {**JOB, "warm_start": "champion"}}, "job.warm_start", "registered"),
@@ -337,6 +358,11 @@ def test_a_job_that_is_refused_is_a_row_with_the_reason(scene: Callable[..., Sce
         datasets.delete(connection, found.id)
     assert passing.at(1) == [(1, "failed_to_submit")]
     assert "There is no dataset" in passing.rows[0]["reason"]
+    path = f"/v1/schedules/{passing.id}"
+    assert passing.api.http.post(f"{path}/pause").json()["paused"]
+    assert passing.api.http.patch(path, json={"catch_up": "skip"}).status_code == HTTPStatus.OK
+    refused = passing.api.http.patch(path, json={"job": {"priority": 7}})
+    assert refused.json()["errors"][0]["field"] == "job.dataset"
 
 
 def scene_dataset(scene: Callable[..., Scene]) -> str:
@@ -454,6 +480,35 @@ def test_new_data_fires_once_a_version_and_not_before_it_has_cooled_down(scene: 
     api.http.delete(f"/v1/schedules/{schedule['id']}")
 
 
+def test_new_data_that_comes_while_a_job_runs_fires_when_it_has_ended(scene: Callable[..., Scene], api: Api) -> None:
+    name = scene_dataset(scene)
+    schedule = added(api, on="new_data", job={**JOB, "dataset": name}, cool_down_seconds=0)
+    path = f"/v1/schedules/{schedule['id']}"
+    scheduler = Scheduler(api.database, api.settings, logs.logger("dispatcher"))
+
+    def rows() -> list[dict[str, Any]]:
+        scheduler.step()
+        found: list[dict[str, Any]] = api.http.get(f"{path}/firings").json()["data"]
+        return found
+
+    def end(job_id: str) -> None:
+        with api.database.write() as connection:
+            jobs.cancel_at_once(connection, jobs.required(connection, job_id), None)
+
+    api.ready_dataset(name, FLOWERS + "1,2.5,rose\n")
+    [first] = rows()
+    api.ready_dataset(name, FLOWERS + "2,2.5,rose\n")
+    assert [row["outcome"] for row in rows()] == ["fired"]
+    end(first["job_id"])
+    assert [row["outcome"] for row in rows()] == ["fired", "fired"]
+    end(rows()[0]["job_id"])
+    api.ready_dataset(name, FLOWERS + "3,2.5,rose\n")
+    asked = api.http.post(f"{path}/trigger").json()
+    end(asked["job_id"])
+    assert len(rows()) == 3  # what was asked for has trained on the newest
+    api.http.delete(path)
+
+
 def test_a_backfill_makes_up_for_due_times_without_a_job(scene: Callable[..., Scene]) -> None:
     nightly = scene(catch_up="skip")
     nightly.at(2.5)
@@ -471,3 +526,20 @@ def test_a_backfill_makes_up_for_due_times_without_a_job(scene: Callable[..., Sc
         assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
         assert answer.json()["errors"][0]["field"] == field
     assert nightly.api.http.post(path, json={**span, "to": "2026-11-01"}).status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Pacific/Auckland", "America/Lima"])
+def test_a_backfill_at_the_ends_of_the_calendar_is_refused_or_empty(
+    scene: Callable[..., Scene], timezone: str
+) -> None:
+    nightly = scene(timezone=timezone)
+    path = f"/v1/schedules/{nightly.id}/backfill"
+    for span in ({"from": "0001-01-01", "to": "2026-03-01"}, {"from": "1969-12-30", "to": "9999-12-31"}):
+        refused = nightly.api.http.post(path, json=span)
+        assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert refused.json()["errors"][0]["field"] == "from"
+    later = nightly.api.http.post(path, json={"from": "9999-12-30", "to": "9999-12-31"})
+    assert (later.status_code, later.json()["data"]) == (HTTPStatus.CREATED, [])
+    today = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    now = nightly.api.http.post(path, json={"from": today, "to": "9999-12-31"})
+    assert now.status_code == HTTPStatus.CREATED
