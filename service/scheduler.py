@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from service.decisions import Decision
-from service.failures import internal
+from service.failures import contained, internal
 from service.firings import Occasion, fire, jobs_beside
 from service.logs import Log
 from service.schedules import Entry, Step, before_training, is_cool, overlap, passed
@@ -49,9 +49,12 @@ class Scheduler:
             due = schedules.due(connection, as_text(moment))
             fresh = schedules.waiting_for_data(connection)
         for schedule in due:
-            self._fire_due(schedule, moment)
+            with contained(self._log, "schedule_not_understood", schedule_id=schedule.id):
+                self._fire_due(schedule, moment)
         for schedule, dataset_id, sequence, created_at in fresh:
-            self._fire_on_data(schedule, Occasion(datetime.fromisoformat(created_at), "new_data", dataset_id), sequence)
+            occasion = Occasion(datetime.fromisoformat(created_at), "new_data", dataset_id)
+            with contained(self._log, "schedule_not_understood", schedule_id=schedule.id):
+                self._fire_on_data(schedule, occasion, sequence)
 
     def before_training(self, job: Job, dataset: Dataset, decision: Decision) -> Decision:
         """`decision`, unless `job` is a firing's that is to wait or, with that data, does not train at all."""

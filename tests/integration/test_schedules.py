@@ -296,6 +296,17 @@ def test_a_queued_firing_waits_for_the_one_before_it(scene: Callable[..., Scene]
     assert nightly.before_training(second).step == "prepare"
 
 
+def test_what_is_caught_up_trains_in_the_order_of_its_due_times(scene: Callable[..., Scene]) -> None:
+    nightly = scene(catch_up="all")
+    nightly.at(2)
+    first, second = (row["job_id"] for row in nightly.rows)
+    assert nightly.before_training(first).step == "prepare"
+    waits = nightly.before_training(second)
+    assert (waits.step, "catch_up: all" in waits.message) == ("wait", True)
+    nightly.end(first, "cancelled")
+    assert nightly.before_training(second).step == "prepare"
+
+
 def test_what_was_missed_is_caught_up_within_the_window_and_listed(scene: Callable[..., Scene]) -> None:
     window = {"catch_up_window_seconds": 2 * 3600}
     latest, every, none = (scene(catch_up=policy, **window) for policy in ("latest", "all", "skip"))
@@ -439,6 +450,16 @@ def test_an_edit_and_a_dispatcher_at_once_leave_one_row_for_a_due_time(scene: Ca
         assert not edit(connection, seen, definition, START + 2 * HOUR)
     nightly.end(nightly.rows[0]["job_id"])
     assert nightly.at(2) == [(1, "fired"), (1.5, "fired")]
+
+
+def test_a_schedule_that_can_not_be_understood_does_not_stop_the_others(scene: Callable[..., Scene]) -> None:
+    broken, nightly = scene(), scene()
+    with nightly.api.database.write() as connection:
+        schedules.go_on(connection, schedules.required(connection, broken.id), cron="not one", next_due_at="0001-01-01")
+    assert nightly.at(1) == [(1, "fired")]
+    assert broken.ledger == []
+    with nightly.api.database.write() as connection:
+        schedules.go_on(connection, schedules.required(connection, broken.id), cron="0 * * * *")
 
 
 def test_a_schedule_shows_its_webhooks(scene: Callable[..., Scene]) -> None:
