@@ -25,10 +25,10 @@ def internal(message: str, error: Exception) -> dict[str, Any]:
 
 @contextmanager
 def contained(log: Log, event: str, **about: str) -> Iterator[None]:
-    """An error of ours about one schedule or job is logged, and the others go on; a database that is away is not ours."""
+    """An error of ours about one schedule or job is logged, and the others go on. A database that is away is none."""
     try:
         yield
     except DatabaseUnavailableError:
         raise
-    except Exception:  # noqa: BLE001 - it is logged, and the others must go on
+    except Exception:
         log.exception(event, **about)

@@ -29,6 +29,7 @@ from service.schedules import between, moment_of
 from service.schemas import DeletedDocument, Described
 from service.store import firings, notifications, schedules
 from service.store.database import Transaction, as_text
+from service.store.firings import Firing
 from service.store.schedules import Schedule
 from service.strict_route import StrictRoute
 from service.views import View, deleted_view, notification_view, page_view
@@ -138,13 +139,13 @@ def backfill_schedule(
     body: BackfillBody,
     dry_run: Annotated[bool, Query(description="Only say which due times it would be")] = False,  # noqa: FBT002
 ) -> JSONResponse:
-    """Make the jobs of due times that have passed and have none. Their models are never promoted."""
+    """Make the jobs of due times that have passed and had none. Their models are never promoted."""
     span = read(BackfillRequest, body).model_dump()
     with context.database.read() as connection:
         found = _required(connection, schedule)
         moments = _moments(found, span["from"], span["to"], datetime.now(UTC))
         known = firings.at(connection, found.id, map(as_text, moments))
-    wanted = [moment for moment in moments if as_text(moment) not in known or known[as_text(moment)].job_id is None]
+    wanted = [moment for moment in moments if not _has_fired(known.get(as_text(moment)))]
     if dry_run:
         rows = [known.get(as_text(moment)) for moment in wanted]
         entries = [
@@ -193,6 +194,11 @@ def _edited(context: Context, reference: str, body: object) -> View:
     return _view(context, schedule.id)
 
 
+def _has_fired(firing: Firing | None) -> bool:
+    """Whether a due time has had its job, be it that it was deleted since."""
+    return firing is not None and (firing.job_id is not None or firing.outcome == "fired")
+
+
 def _mark_seen(connection: Transaction, schedule: Schedule, firing_id: str) -> None:
     """A job that somebody asked for trains on the newest version: it need not set the schedule off again."""
     if schedule.on == "new_data" and firings.required(connection, firing_id).outcome == "fired":
@@ -205,7 +211,7 @@ def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View 
     due_at = as_text(moment)
     with context.database.write() as connection:
         known = firings.at(connection, schedule.id, [due_at]).get(due_at)
-        if known is not None and known.job_id is not None:
+        if _has_fired(known):
             return None
         occasion = Occasion(moment, "backfill")
         firing_id = fire(connection, context.settings, schedule, occasion, [])
@@ -234,7 +240,8 @@ def _moment(schedule: Schedule, field: str, text: str) -> datetime:
     try:
         return moment_of(text, schedule.timezone, end_of_day=field == "to")
     except OverflowError:  # at the one end of the calendar or the other
-        return (datetime.min if text < f"{EARLIEST:%Y}" else datetime.max).replace(tzinfo=UTC)
+        is_early = text < f"{EARLIEST:%Y}"
+        return datetime.min.replace(tzinfo=UTC) if is_early else datetime.max.replace(tzinfo=UTC)
     except ValueError:
         message = f"must be a day or a moment such as 2026-11-01 or 2026-11-01T03:00:00Z, not '{text}'"
         raise _wrong(field, message) from None

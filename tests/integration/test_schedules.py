@@ -163,6 +163,12 @@ REFUSED = {
     "no dataset": ({"cron": "@daily", "job": {**JOB, "dataset": "none"}}, "job.dataset", "no dataset 'none'"),
     "a version": ({"on": "new_data", "job": {**JOB, "dataset": "flowers@1"}}, "job.dataset", "without a version"),
     "no drift": ({"on": "drift"}, "drift", "is required"),
+    "drift of a version": (
+        {"on": "drift", "job": NAMED, "drift": {"dataset": "flowers@1"}},
+        "drift.dataset",
+        "without a version",
+    ),
+    "drift of nothing": ({"on": "drift", "job": NAMED, "drift": {"dataset": "none"}}, "drift.dataset", "no 'none'"),
     "no test rows": (
         {
             "cron": "@daily",
@@ -256,6 +262,8 @@ def test_a_job_that_is_deleted_leaves_its_row_and_a_schedule_that_is_deleted_its
     nightly.end(job["id"])
     assert nightly.api.http.delete(f"/v1/jobs/{job['id']}").status_code == HTTPStatus.OK
     assert [(row["outcome"], row["job_id"]) for row in nightly.rows] == [("fired", None)]
+    span = {"from": "2026-03-01T13:00:00Z", "to": "2026-03-01T13:00:00Z"}
+    assert nightly.api.http.post(f"/v1/schedules/{nightly.id}/backfill", json=span).json()["data"] == []
     nightly.at(2)
     job = nightly.job(1)
     nightly.api.http.delete(f"/v1/schedules/{nightly.id}")
@@ -413,6 +421,14 @@ def test_warm_starts_are_resolved_when_it_fires(scene: Callable[..., Scene]) -> 
     assert any("no champion yet" in warning for warning in champion.job(0)["warnings"])
 
 
+def test_the_name_of_a_model_is_kept_as_jobs_keep_it(api: Api, flowers: str) -> None:
+    assert flowers
+    job = {**JOB, "tracking": {"registered_model": " flowers "}}
+    schedule = added(api, on="drift", drift={"dataset": "flowers"}, job=job)
+    assert schedule["job"]["tracking"]["registered_model"] == "flowers"
+    api.http.delete(f"/v1/schedules/{schedule['id']}")
+
+
 TEMPLATE = {"uri": "https://example.org/{due_date}/flowers.csv?at={due_at}", "name": "fetched"}
 
 
@@ -542,6 +558,7 @@ def test_a_backfill_makes_up_for_due_times_without_a_job(scene: Callable[..., Sc
     assert "it was missed" in made[0]["reason"]
     assert nightly.api.http.post(path, json=span).json()["data"] == []
     assert [outcome for _, outcome in nightly.at(3)] == ["fired"] * 3
+    assert nightly.at(4)[-1] == (4, "fired")  # though none of the backfill's jobs has ended
     for wrong, field in (({**span, "to": "2020-01-01"}, "to"), ({**span, "from": "yesterday!"}, "from"), ({}, "from")):
         answer = nightly.api.http.post(path, json=wrong)
         assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
@@ -550,9 +567,7 @@ def test_a_backfill_makes_up_for_due_times_without_a_job(scene: Callable[..., Sc
 
 
 @pytest.mark.parametrize("timezone", ["UTC", "Pacific/Auckland", "America/Lima"])
-def test_a_backfill_at_the_ends_of_the_calendar_is_refused_or_empty(
-    scene: Callable[..., Scene], timezone: str
-) -> None:
+def test_a_backfill_at_the_ends_of_the_calendar_is_refused_or_empty(scene: Callable[..., Scene], timezone: str) -> None:
     nightly = scene(timezone=timezone)
     path = f"/v1/schedules/{nightly.id}/backfill"
     for span in ({"from": "0001-01-01", "to": "2026-03-01"}, {"from": "1969-12-30", "to": "9999-12-31"}):
