@@ -13,6 +13,7 @@ from typing import Any
 from service.child import Lost, Message
 from service.data_check import Finding, drifted, problems, problems_alone
 from service.decisions import Decision
+from service.failures import contained
 from service.firings import Occasion, fire, jobs_beside
 from service.judging import Judging, promotion_from_json
 from service.logs import Log
@@ -62,9 +63,11 @@ class Champions:
             unjudged = schedules.unjudged(connection)
             watched = schedules.watching(connection)
         for job, promotion in unjudged:
-            self._judging.judge(job, promotion_from_json(promotion))
+            with contained(self._log, "model_not_judged", job_id=job.id):
+                self._judging.judge(job, promotion_from_json(promotion))
         for seen in watched:
-            self._watch(seen)
+            with contained(self._log, "schedule_not_understood", schedule_id=seen.schedule.id):
+                self._watch(seen)
 
     def forget_all_but(self, unfinished: Container[str]) -> None:
         """Keep what was found about these jobs' data only."""

@@ -38,8 +38,13 @@ def _rule_problems(
     for place, metric in named:
         if metric not in METRICS:
             yield FieldError(place, f"There is no metric '{metric}'. Choose one of {', '.join(METRICS)}.")
-        elif task is not None and METRICS[metric] not in {None, task}:
+        elif task is not None and has_no_metric(task, metric):
             yield FieldError(place, f"The job is a {task}, so it has no {metric}.")
+
+
+def has_no_metric(task: str, metric: str) -> bool:
+    """Whether the models of a task can't be compared by a metric."""
+    return METRICS[metric] not in {None, task}
 
 
 def difference_that_matters(

@@ -66,8 +66,6 @@ def check_job(
 ) -> Submission:
     """The submission that a due time would make now; UnprocessableError or SpecError with the fields of `job`."""
     body = job_body(definition["job"], definition["name"], definition["timezone"], due_at)
-    if definition["promotion"] is not None:
-        _check_promotion(body)
     uri, template = _uri(body), _uri(definition["job"])
     strange = unknown_placeholder(template or "")
     if strange is not None:
@@ -184,18 +182,6 @@ def _cancel(connection: Transaction, unfinished: Sequence[Job], successor: str) 
         reason = f"job {successor} takes its place (overlap_policy: cancel_running)"
         if not jobs.move(connection, job, "cancelling", reason):
             raise WriteConflictError(job.id)
-
-
-def _check_promotion(body: dict[str, Any]) -> None:
-    """The gate scores both models on test rows, and promotes a version of a registered model."""
-    split, tracking = body.get("split"), body.get("tracking", {})
-    errors = []
-    if isinstance(split, dict) and split.get("test") == 0:
-        errors.append(FieldError("split.test", "must be more than 0, because promotion compares models on test rows"))
-    if isinstance(tracking, dict) and tracking.get("registered_model") is None:
-        errors.append(FieldError("tracking.registered_model", "is required, because promotion chooses its champion"))
-    if errors:
-        raise UnprocessableError("; ".join(f"job.{' '.join(found)}" for found in errors) + ".", errors=errors)
 
 
 def _uri(body: dict[str, Any]) -> str | None:

@@ -4,8 +4,9 @@ A model is *worse* where the whole confidence interval of its mean cost minus th
 `unless_worse_by`. docs/CHAMPIONS.md has the rules in words.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import Any, Literal
 
 Outcome = Literal["promoted", "kept", "incomparable", "waiting"]
@@ -57,12 +58,14 @@ def confidence_after(confidence: float, kept: int) -> float:
     return max(confidence, min(1 - (1 - confidence) ** (kept + 1), LARGEST_CONFIDENCE))
 
 
-def kept_in_a_row(verdicts: Sequence[Mapping[str, Any] | None]) -> int:
-    """How many of the newest verdicts, newest first, kept the champion because the new model was worse."""
-    for count, verdict in enumerate(verdicts):
-        if verdict is None or verdict["code"] not in {"worse", "behind"}:
-            return count
-    return len(verdicts)
+def kept_in_a_row(verdicts: Iterable[Mapping[str, Any] | None], champion: int) -> int:
+    """How many verdicts, newest first, kept this champion because the new model was worse, since it serves.
+
+    A night that ended for another reason, a missed floor say, has not tried the champion's luck, and does not end it.
+    """
+    judged = (verdict for verdict in verdicts if verdict is not None)
+    since = takewhile(lambda verdict: verdict["champion"] == champion, judged)
+    return sum(verdict["code"] in {"worse", "behind"} for verdict in since)
 
 
 def first_version(version: int) -> Verdict:

@@ -91,6 +91,7 @@ class Judging:
         before = [
             each for each in models.versions(connection, model.project, model.name) if each.version < model.version
         ]
+        kept = kept_in_a_row([each.verdict for each in before], champion)
         message = {
             "do": "score",
             "challenger": self._candidate(connection, model),
@@ -98,7 +99,7 @@ class Judging:
             "anchor": None if held_to is None else self._candidate(connection, held_to),
             "matrix_directory": str(self._settings.storage / "matrices" / str(job.matrix_key)),
             "metric": promotion.metric,
-            "confidence": confidence_after(promotion.confidence, kept_in_a_row([each.verdict for each in before])),
+            "confidence": confidence_after(promotion.confidence, kept),
             "linear": promotion.must_beat_linear,
             "seed": int.from_bytes(hashlib.sha256(job.id.encode()).digest()[:8], "big"),
         }

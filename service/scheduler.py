@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from service.decisions import Decision
-from service.failures import internal
+from service.failures import contained, internal
 from service.firings import Occasion, fire, jobs_beside
 from service.logs import Log
-from service.schedules import Entry, Step, before_training, is_cool, passed
+from service.schedules import Entry, Step, before_training, is_cool, overlap, passed
 from service.settings import Settings
 from service.store import firings, jobs, schedules
 from service.store.database import Database, DatabaseUnavailableError, Transaction, WriteConflictError, as_text
@@ -49,9 +49,12 @@ class Scheduler:
             due = schedules.due(connection, as_text(moment))
             fresh = schedules.waiting_for_data(connection)
         for schedule in due:
-            self._fire_due(schedule, moment)
+            with contained(self._log, "schedule_not_understood", schedule_id=schedule.id):
+                self._fire_due(schedule, moment)
         for schedule, dataset_id, sequence, created_at in fresh:
-            self._fire_on_data(schedule, Occasion(datetime.fromisoformat(created_at), "new_data", dataset_id), sequence)
+            occasion = Occasion(datetime.fromisoformat(created_at), "new_data", dataset_id)
+            with contained(self._log, "schedule_not_understood", schedule_id=schedule.id):
+                self._fire_on_data(schedule, occasion, sequence)
 
     def before_training(self, job: Job, dataset: Dataset, decision: Decision) -> Decision:
         """`decision`, unless `job` is a firing's that is to wait or, with that data, does not train at all."""
@@ -109,10 +112,11 @@ class Scheduler:
                 _note(connection, schedule, entry, failed)
 
     def _fire_on_data(self, schedule: Schedule, occasion: Occasion, sequence: int) -> None:
-        """Fire for the newest version, unless the schedule is still to cool down: then it is looked at again."""
+        """Fire for the newest version, unless the schedule is to cool down or to wait: then it is looked at again."""
         with self._database.read() as connection:
             last = firings.last_fired_at(connection, schedule.id)
-        if not is_cool(schedule, last, self._clock()):
+            may_run, _ = overlap(schedule.overlap_policy, [job.id for job in jobs_beside(connection, schedule)])
+        if not (may_run and is_cool(schedule, last, self._clock())):
             return
         try:
             with self._database.write() as connection:

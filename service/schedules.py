@@ -125,10 +125,20 @@ def before_training(
 
     `older` is an unfinished job that the schedule made earlier; `trained` is its last success.
     """
-    if schedule.overlap_policy == "queue" and older is not None and not firing.backfill:
-        return Before("wait", reason=f"Job {older} of the same schedule comes first (overlap_policy: queue).")
+    policy = _in_turn(schedule, firing)
+    if policy is not None and older is not None:
+        return Before("wait", reason=f"Job {older} of the same schedule comes first ({policy}).")
     reason = None if is_asked_for(firing.triggered_by) else unchanged(schedule.on_unchanged_data, data, trained)
     return GO if reason is None else Before("end", "unchanged", reason)
+
+
+def _in_turn(schedule: Schedule, firing: Firing) -> str | None:
+    """The policy by which a firing's job waits for older ones, or None: else an older night might serve in the end."""
+    if firing.backfill:
+        return None
+    if schedule.overlap_policy == "queue":
+        return "overlap_policy: queue"
+    return "catch_up: all" if schedule.catch_up == "all" and firing.triggered_by == "cron" else None
 
 
 def is_asked_for(triggered_by: str) -> bool:

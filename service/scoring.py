@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.column_statistics import read_whole, statistics_of
-from service.comparable import difference_that_matters, losses_differ
+from service.comparable import difference_that_matters, has_no_metric, losses_differ
 from service.comparison import compare_data, difference
 from service.gate import KEPT_SKILL
 from service.linear import linear_outputs
@@ -141,6 +141,9 @@ def _versus_linear(matrix_directory: Path, training: Rows, how: _How, own: Array
 
 
 def _refuse_incomparable(challenger: Candidate, champion: Candidate, metric: str) -> None:
+    task = challenger.spec["task"]
+    if has_no_metric(task, metric):  # of a file at a URI nobody knew the task when the schedule was added
+        raise DataError(f"the job is a {task}, so it has no {metric}", code="incomparable")
     mine, theirs = reference_of(challenger), reference_of(champion)
     columns = _names(mine) == _names(theirs)
     reason = difference_that_matters(

@@ -29,6 +29,7 @@ from service.schedules import between, moment_of
 from service.schemas import DeletedDocument, Described
 from service.store import firings, notifications, schedules
 from service.store.database import Transaction, as_text
+from service.store.firings import Firing
 from service.store.schedules import Schedule
 from service.strict_route import StrictRoute
 from service.views import View, deleted_view, notification_view, page_view
@@ -38,6 +39,8 @@ router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=Stric
 
 MOST_BACKFILLED = 366
 """Due times of one backfill: a year of nights."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Nothing came due before: a year that is mistyped is told from one that is meant."""
 WEBHOOKS_SHOWN = 20
 """Of those about a schedule's due times and its data; those about its jobs are shown by the jobs."""
 
@@ -108,6 +111,7 @@ def trigger_schedule(context: InContext, actor: Actor, schedule: str, idempotenc
             found = _required(connection, schedule)
             beside = jobs_beside(connection, found)
             firing_id = fire(connection, context.settings, found, Occasion(datetime.now(UTC), "user"), beside)
+            _mark_seen(connection, found, firing_id)
             remember(connection, actor, idempotency_key, asked, firing_id)
             firing = firings.required(connection, firing_id)
         return JSONResponse(firing_view(firing), 201)
@@ -135,13 +139,13 @@ def backfill_schedule(
     body: BackfillBody,
     dry_run: Annotated[bool, Query(description="Only say which due times it would be")] = False,  # noqa: FBT002
 ) -> JSONResponse:
-    """Make the jobs of due times that have passed and have none. Their models are never promoted."""
+    """Make the jobs of due times that have passed and had none. Their models are never promoted."""
     span = read(BackfillRequest, body).model_dump()
     with context.database.read() as connection:
         found = _required(connection, schedule)
         moments = _moments(found, span["from"], span["to"], datetime.now(UTC))
         known = firings.at(connection, found.id, map(as_text, moments))
-    wanted = [moment for moment in moments if as_text(moment) not in known or known[as_text(moment)].job_id is None]
+    wanted = [moment for moment in moments if not _has_fired(known.get(as_text(moment)))]
     if dry_run:
         rows = [known.get(as_text(moment)) for moment in wanted]
         entries = [
@@ -183,11 +187,23 @@ def _edited(context: Context, reference: str, body: object) -> View:
         with context.database.read() as connection:
             schedule = _required(connection, reference)
             changed = merged(schedule, body)
-            definition = read_definition(connection, context.settings, PROJECT, changed, now)
+            definition = read_definition(connection, context.settings, PROJECT, changed, now, schedule)
         with context.database.write() as connection:
             _check_name(connection, definition["name"], schedule.id)
             edited = edit(connection, schedule, definition, now)
     return _view(context, schedule.id)
+
+
+def _has_fired(firing: Firing | None) -> bool:
+    """Whether a due time has had its job, be it that it was deleted since."""
+    return firing is not None and (firing.job_id is not None or firing.outcome == "fired")
+
+
+def _mark_seen(connection: Transaction, schedule: Schedule, firing_id: str) -> None:
+    """A job that somebody asked for trains on the newest version: it need not set the schedule off again."""
+    if schedule.on == "new_data" and firings.required(connection, firing_id).outcome == "fired":
+        newest = schedules.newest_version(connection, PROJECT, schedule.job["dataset"])
+        schedules.go_on(connection, schedule, seen_dataset=newest)
 
 
 def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View | None:
@@ -195,7 +211,7 @@ def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View 
     due_at = as_text(moment)
     with context.database.write() as connection:
         known = firings.at(connection, schedule.id, [due_at]).get(due_at)
-        if known is not None and known.job_id is not None:
+        if _has_fired(known):
             return None
         occasion = Occasion(moment, "backfill")
         firing_id = fire(connection, context.settings, schedule, occasion, [])
@@ -208,8 +224,12 @@ def _moments(schedule: Schedule, first: str, last: str, now: datetime) -> list[d
         message = f"Schedule '{schedule.name}' has no cron expression, so there are no due times to make up for."
         raise ConflictError(message, code="no_due_times")
     begin, end = (_moment(schedule, name, text) for name, text in (("from", first), ("to", last)))
+    if begin < EARLIEST:
+        raise _wrong("from", f"must not be before {EARLIEST:%Y}, not '{first}'")
     if end < begin:
         raise _wrong("to", "must not be before from")
+    if begin > now:
+        return []
     found = between(schedule, begin, min(end, now), MOST_BACKFILLED)
     if len(found) > MOST_BACKFILLED:
         raise _wrong("to", f"is too far from from: at most {MOST_BACKFILLED} due times are made up for at once")
@@ -219,7 +239,10 @@ def _moments(schedule: Schedule, first: str, last: str, now: datetime) -> list[d
 def _moment(schedule: Schedule, field: str, text: str) -> datetime:
     try:
         return moment_of(text, schedule.timezone, end_of_day=field == "to")
-    except (ValueError, OverflowError):
+    except OverflowError:  # at the one end of the calendar or the other
+        is_early = text < f"{EARLIEST:%Y}"
+        return datetime.min.replace(tzinfo=UTC) if is_early else datetime.max.replace(tzinfo=UTC)
+    except ValueError:
         message = f"must be a day or a moment such as 2026-11-01 or 2026-11-01T03:00:00Z, not '{text}'"
         raise _wrong(field, message) from None
 

@@ -130,16 +130,16 @@ def last_fired_at(connection: Connection, schedule_id: str) -> str | None:
 
 
 def unfinished_jobs(connection: Connection, schedule_id: str, *, cancelling: bool = True) -> list[Job]:
-    """The jobs of the schedule that are not final, oldest first, with or without those that are being cancelled."""
-    query = select(jobs).join(firings, firings.c.job_id == jobs.c.id)
+    """The jobs of the schedule, backfills aside, that are not final, oldest first, with or without those cancelling."""
+    query = select(jobs).join(firings, firings.c.job_id == jobs.c.id).where(firings.c.backfill.is_(False))
     query = query.where(firings.c.schedule_id == schedule_id, jobs.c.status.not_in(FINAL))
     query = query if cancelling else query.where(jobs.c.status != "cancelling")
     return [Job(**row) for row in connection.execute(query.order_by(jobs.c.sequence)).mappings()]
 
 
 def unfinished_before(connection: Connection, schedule_id: str, sequence: int) -> str | None:
-    """The id of a job of the schedule that is not final and older than the job of this sequence."""
-    query = select(jobs.c.id).join(firings, firings.c.job_id == jobs.c.id)
+    """The id of a job of the schedule, backfills aside, that is not final and older than the job of this sequence."""
+    query = select(jobs.c.id).join(firings, firings.c.job_id == jobs.c.id).where(firings.c.backfill.is_(False))
     query = query.where(firings.c.schedule_id == schedule_id, jobs.c.status.not_in(FINAL), jobs.c.sequence < sequence)
     return connection.execute(query.limit(1)).scalar()
 

@@ -56,7 +56,7 @@ def nights(
     for version, worse in enumerate(qualities[1:], start=1):
         own = here.costs(seed * 1000 + version, worse)
         costs[version] = own
-        confidence = confidence_after(rule.confidence, kept_in_a_row(history))
+        confidence = confidence_after(rule.confidence, kept_in_a_row(history, champion))
         evidence = _evidence(own, costs[champion], costs[anchor], here, confidence, version, resamples)
         verdict = decide(rule, evidence, version, champion, anchor)
         history.insert(0, verdict.as_json())

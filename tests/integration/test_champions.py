@@ -158,6 +158,14 @@ def test_data_that_passes_the_check_is_trained_on_and_looked_at_once(scene: Scen
     assert scene.ask(job_id, dataset).message == CHECKING
 
 
+def test_a_promotion_that_can_not_be_understood_does_not_stop_the_others(scene: Scene) -> None:
+    broken = scene.schedule(promotion={})
+    scene.trained_for(broken)
+    scene.edit(broken, promotion={"odd": 1})
+    job = scene.trained_for(scene.schedule(promotion={}))
+    scene.stepped(lambda: scene.job(job.id).verdict is not None)
+
+
 def test_data_that_does_not_pass_holds_the_firing_and_ends_the_job(scene: Scene) -> None:
     dataset = scene.nights.dataset(half_a_file(ROWS, "rings"))
     schedule = scene.schedule(check=CHECK)

@@ -20,6 +20,7 @@ from tests.integration.conftest import Api
 
 FLOWERS = "width,height,kind\n" + "".join(f"{i % 7},{i % 5}.5,{'rose' if i % 2 else 'iris'}\n" for i in range(40))
 JOB = {"dataset": "flowers", "target": "kind"}
+NAMED = {**JOB, "tracking": {"registered_model": "flowers"}}
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 names = (f"schedule-{number}" for number in count())
@@ -162,6 +163,12 @@ REFUSED = {
     "no dataset": ({"cron": "@daily", "job": {**JOB, "dataset": "none"}}, "job.dataset", "no dataset 'none'"),
     "a version": ({"on": "new_data", "job": {**JOB, "dataset": "flowers@1"}}, "job.dataset", "without a version"),
     "no drift": ({"on": "drift"}, "drift", "is required"),
+    "drift of a version": (
+        {"on": "drift", "job": NAMED, "drift": {"dataset": "flowers@1"}},
+        "drift.dataset",
+        "without a version",
+    ),
+    "drift of nothing": ({"on": "drift", "job": NAMED, "drift": {"dataset": "none"}}, "drift.dataset", "no 'none'"),
     "no test rows": (
         {
             "cron": "@daily",
@@ -169,9 +176,29 @@ REFUSED = {
             "job": {**JOB, "split": {"test": 0}, "tracking": {"registered_model": "flowers"}},
         },
         "job.split.test",
-        "more than 0",
+        "set split.test",
     ),
-    "no model": ({"cron": "@daily", "promotion": {}}, "job.tracking.registered_model", "is required"),
+    "no model": ({"cron": "@daily", "promotion": {}}, "job.tracking.registered_model", "needs a model to promote"),
+    "promotion by row": (
+        {"cron": "@daily", "promotion": {}, "job": {**NAMED, "split": {"by": "row"}}},
+        "job.split.by",
+        "Split by hash, group or time",
+    ),
+    "promotion by strata": (
+        {"cron": "@daily", "promotion": {}, "job": {**NAMED, "split": {"stratify": True}}},
+        "job.split.stratify",
+        "Split by hash, group or time",
+    ),
+    "a metric of another task": (
+        {"cron": "@daily", "promotion": {"metric": "test_r2"}, "job": NAMED},
+        "promotion.metric",
+        "is a classification, so it has no test_r2",
+    ),
+    "a floor of another task": (
+        {"cron": "@daily", "promotion": {"floors": {"test_r2": 0.5}}, "job": NAMED},
+        "promotion.floors.test_r2",
+        "has no test_r2",
+    ),
     "metric": ({"cron": "@daily", "promotion": {"metric": "loss"}}, "promotion.metric", "'test_loss'"),
     "check": ({"cron": "@daily", "check": {"rows_vs_last": [2, 0.5]}}, "check.rows_vs_last", "smaller one first"),
     "whose champion": ({"cron": "@daily", "job": {**JOB, "warm_start": "champion"}}, "job.warm_start", "registered"),
@@ -235,6 +262,8 @@ def test_a_job_that_is_deleted_leaves_its_row_and_a_schedule_that_is_deleted_its
     nightly.end(job["id"])
     assert nightly.api.http.delete(f"/v1/jobs/{job['id']}").status_code == HTTPStatus.OK
     assert [(row["outcome"], row["job_id"]) for row in nightly.rows] == [("fired", None)]
+    span = {"from": "2026-03-01T13:00:00Z", "to": "2026-03-01T13:00:00Z"}
+    assert nightly.api.http.post(f"/v1/schedules/{nightly.id}/backfill", json=span).json()["data"] == []
     nightly.at(2)
     job = nightly.job(1)
     nightly.api.http.delete(f"/v1/schedules/{nightly.id}")
@@ -271,6 +300,17 @@ def test_a_queued_firing_waits_for_the_one_before_it(scene: Callable[..., Scene]
     assert nightly.before_training(first).step == "prepare"
     waits = nightly.before_training(second)
     assert (waits.step, waits.code) == ("wait", "waiting_for_earlier_job")
+    nightly.end(first, "cancelled")
+    assert nightly.before_training(second).step == "prepare"
+
+
+def test_what_is_caught_up_trains_in_the_order_of_its_due_times(scene: Callable[..., Scene]) -> None:
+    nightly = scene(catch_up="all")
+    nightly.at(2)
+    first, second = (row["job_id"] for row in nightly.rows)
+    assert nightly.before_training(first).step == "prepare"
+    waits = nightly.before_training(second)
+    assert (waits.step, "catch_up: all" in waits.message) == ("wait", True)
     nightly.end(first, "cancelled")
     assert nightly.before_training(second).step == "prepare"
 
@@ -337,6 +377,11 @@ def test_a_job_that_is_refused_is_a_row_with_the_reason(scene: Callable[..., Sce
         datasets.delete(connection, found.id)
     assert passing.at(1) == [(1, "failed_to_submit")]
     assert "There is no dataset" in passing.rows[0]["reason"]
+    path = f"/v1/schedules/{passing.id}"
+    assert passing.api.http.post(f"{path}/pause").json()["paused"]
+    assert passing.api.http.patch(path, json={"catch_up": "skip"}).status_code == HTTPStatus.OK
+    refused = passing.api.http.patch(path, json={"job": {"priority": 7}})
+    assert refused.json()["errors"][0]["field"] == "job.dataset"
 
 
 def scene_dataset(scene: Callable[..., Scene]) -> str:
@@ -374,6 +419,14 @@ def test_warm_starts_are_resolved_when_it_fires(scene: Callable[..., Scene]) -> 
     champion = scene(job={**JOB, "warm_start": "champion", "tracking": {"registered_model": "no-champion-yet"}})
     champion.at(1)
     assert any("no champion yet" in warning for warning in champion.job(0)["warnings"])
+
+
+def test_the_name_of_a_model_is_kept_as_jobs_keep_it(api: Api, flowers: str) -> None:
+    assert flowers
+    job = {**JOB, "tracking": {"registered_model": " flowers "}}
+    schedule = added(api, on="drift", drift={"dataset": "flowers"}, job=job)
+    assert schedule["job"]["tracking"]["registered_model"] == "flowers"
+    api.http.delete(f"/v1/schedules/{schedule['id']}")
 
 
 TEMPLATE = {"uri": "https://example.org/{due_date}/flowers.csv?at={due_at}", "name": "fetched"}
@@ -415,6 +468,16 @@ def test_an_edit_and_a_dispatcher_at_once_leave_one_row_for_a_due_time(scene: Ca
     assert nightly.at(2) == [(1, "fired"), (1.5, "fired")]
 
 
+def test_a_schedule_that_can_not_be_understood_does_not_stop_the_others(scene: Callable[..., Scene]) -> None:
+    broken, nightly = scene(), scene()
+    with nightly.api.database.write() as connection:
+        schedules.go_on(connection, schedules.required(connection, broken.id), cron="not one", next_due_at="0001-01-01")
+    assert nightly.at(1) == [(1, "fired")]
+    assert broken.ledger == []
+    with nightly.api.database.write() as connection:
+        schedules.go_on(connection, schedules.required(connection, broken.id), cron="0 * * * *")
+
+
 def test_a_schedule_shows_its_webhooks(scene: Callable[..., Scene]) -> None:
     url, events = "https://hooks.example.org/x", ["firing.fired", "firing.skipped_overlap", "job.cancelled"]
     nightly = scene(notify={"url": url, "secret_env": "GRADSUM_NOTIFY_SECRET", "events": events})
@@ -454,6 +517,35 @@ def test_new_data_fires_once_a_version_and_not_before_it_has_cooled_down(scene: 
     api.http.delete(f"/v1/schedules/{schedule['id']}")
 
 
+def test_new_data_that_comes_while_a_job_runs_fires_when_it_has_ended(scene: Callable[..., Scene], api: Api) -> None:
+    name = scene_dataset(scene)
+    schedule = added(api, on="new_data", job={**JOB, "dataset": name}, cool_down_seconds=0)
+    path = f"/v1/schedules/{schedule['id']}"
+    scheduler = Scheduler(api.database, api.settings, logs.logger("dispatcher"))
+
+    def rows() -> list[dict[str, Any]]:
+        scheduler.step()
+        found: list[dict[str, Any]] = api.http.get(f"{path}/firings").json()["data"]
+        return found
+
+    def end(job_id: str) -> None:
+        with api.database.write() as connection:
+            jobs.cancel_at_once(connection, jobs.required(connection, job_id), None)
+
+    api.ready_dataset(name, FLOWERS + "1,2.5,rose\n")
+    [first] = rows()
+    api.ready_dataset(name, FLOWERS + "2,2.5,rose\n")
+    assert [row["outcome"] for row in rows()] == ["fired"]
+    end(first["job_id"])
+    assert [row["outcome"] for row in rows()] == ["fired", "fired"]
+    end(rows()[0]["job_id"])
+    api.ready_dataset(name, FLOWERS + "3,2.5,rose\n")
+    asked = api.http.post(f"{path}/trigger").json()
+    end(asked["job_id"])
+    assert len(rows()) == 3  # what was asked for has trained on the newest
+    api.http.delete(path)
+
+
 def test_a_backfill_makes_up_for_due_times_without_a_job(scene: Callable[..., Scene]) -> None:
     nightly = scene(catch_up="skip")
     nightly.at(2.5)
@@ -466,8 +558,24 @@ def test_a_backfill_makes_up_for_due_times_without_a_job(scene: Callable[..., Sc
     assert "it was missed" in made[0]["reason"]
     assert nightly.api.http.post(path, json=span).json()["data"] == []
     assert [outcome for _, outcome in nightly.at(3)] == ["fired"] * 3
+    assert nightly.at(4)[-1] == (4, "fired")  # though none of the backfill's jobs has ended
     for wrong, field in (({**span, "to": "2020-01-01"}, "to"), ({**span, "from": "yesterday!"}, "from"), ({}, "from")):
         answer = nightly.api.http.post(path, json=wrong)
         assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
         assert answer.json()["errors"][0]["field"] == field
     assert nightly.api.http.post(path, json={**span, "to": "2026-11-01"}).status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Pacific/Auckland", "America/Lima"])
+def test_a_backfill_at_the_ends_of_the_calendar_is_refused_or_empty(scene: Callable[..., Scene], timezone: str) -> None:
+    nightly = scene(timezone=timezone)
+    path = f"/v1/schedules/{nightly.id}/backfill"
+    for span in ({"from": "0001-01-01", "to": "2026-03-01"}, {"from": "1969-12-30", "to": "9999-12-31"}):
+        refused = nightly.api.http.post(path, json=span)
+        assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert refused.json()["errors"][0]["field"] == "from"
+    later = nightly.api.http.post(path, json={"from": "9999-12-30", "to": "9999-12-31"})
+    assert (later.status_code, later.json()["data"]) == (HTTPStatus.CREATED, [])
+    today = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    now = nightly.api.http.post(path, json={"from": today, "to": "9999-12-31"})
+    assert now.status_code == HTTPStatus.CREATED

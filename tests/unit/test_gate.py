@@ -102,10 +102,13 @@ def test_a_champion_that_was_kept_must_win_by_more_each_night() -> None:
 
 
 def test_only_nights_that_were_lost_to_the_champion_count_as_kept() -> None:
-    worse, behind, floor = ({"code": code} for code in ("worse", "behind", "floor"))
-    assert kept_in_a_row([worse, behind, floor, worse]) == 2
-    assert kept_in_a_row([None, worse]) == 0
-    assert kept_in_a_row([worse]) == 1
+    worse, behind, floor = ({"code": code, "champion": 2} for code in ("worse", "behind", "floor"))
+    promoted, older = {"code": "not_worse", "champion": 1}, {"code": "worse", "champion": 1}
+    assert kept_in_a_row([worse, behind, floor, None, worse], 2) == 3
+    assert kept_in_a_row([worse, promoted, older], 2) == 1
+    assert kept_in_a_row([promoted, older], 2) == 0
+    assert kept_in_a_row([worse], 3) == 0
+    assert kept_in_a_row([], 1) == 0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.gate import Promotion
 from service.linear import linear_outputs
 from service.scoring import reference_of, reference_path, score
 from tests.gate.nights import Trained, ingested, judged, trained
@@ -118,6 +119,12 @@ def test_what_can_not_be_compared_says_why(tmp_path: Path, text: str, changes: d
     verdict = judged(model_of(tmp_path / "new", text, **changes), champion)
     assert verdict.verdict == "incomparable"
     assert reason in verdict.reason
+
+
+def test_a_metric_of_another_task_can_not_be_compared(tmp_path: Path) -> None:
+    made = model_of(tmp_path, table())
+    verdict = judged(made, made, Promotion(metric="test_r2"))
+    assert (verdict.verdict, "has no test_r2" in verdict.reason) == ("incomparable", True)
 
 
 def test_by_time_newer_test_rows_can_be_compared_and_older_ones_can_not(tmp_path: Path) -> None:
