@@ -155,6 +155,8 @@ class Champions:
         try:
             with self._database.write() as connection:
                 looked = {"seen_dataset": seen.sequence, "seen_champion": seen.champion}
+                if not _is_as_asked(connection, schedule):
+                    return
                 if schedules.go_on(connection, schedule, **looked) and step != "none":
                     self._record_drift(connection, schedule, step, reason)
         except WriteConflictError:
@@ -181,6 +183,13 @@ class Champions:
             connection, schedule.notify, project=schedule.project, object_id=schedule.id, event="drift.found", data=data
         )
         self._log.info("drift_found", schedule_id=schedule.id, step=step, reason=reason)
+
+
+def _is_as_asked(connection: Transaction, schedule: Schedule) -> bool:
+    """Whether nobody else has looked since: a leader that stalled may answer after its successor."""
+    now = schedules.get(connection, schedule.id)
+    before = (schedule.seen_dataset, schedule.seen_champion)
+    return now is not None and (now.seen_dataset, now.seen_champion) == before
 
 
 def _null_fractions(job: Job, dataset: Dataset) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """What can be compared: whether a promotion makes sense for a job, and two models on the same test rows. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from workers.errors import FieldError
@@ -48,18 +48,37 @@ def has_no_metric(task: str, metric: str) -> bool:
 
 
 def difference_that_matters(
-    challenger: Mapping[str, Any], champion: Mapping[str, Any], *, columns: bool, tested_from: bool | None
+    challenger: Mapping[str, Any], champion: Mapping[str, Any], *, hashed: bool, tested_from: bool | None
 ) -> str | None:
     """Why two jobs' models can't be compared on the newer one's test rows, or None where they can.
 
-    `challenger` and `champion` are resolved specs. `columns`: their datasets have the same ones. `tested_from`: with a
-    split by time, the newer test rows are no older than the champion's. What matters is that the champion can't have
-    trained on any of the rows, which equal rows on equal sides promise.
+    `challenger` and `champion` are resolved specs. `hashed`: the `hashed_columns` of their datasets are the same.
+    `tested_from`: with a split by time, the newer test rows are no older than the champion's. What matters is that the
+    champion can't have trained on any of the rows, which equal rows on equal sides promise.
     """
     if challenger["split"]["by"] == "row" or challenger["split"].get("stratify"):
         return "a split by row or by strata moves rows between training and test when data is added"
-    reasons = [*_differences(challenger, champion), *_seen(challenger["split"], columns, tested_from)]
+    reasons = [*_differences(challenger, champion), *_seen(challenger["split"], hashed, tested_from)]
     return reasons[0] if reasons else None
+
+
+def hashed_columns(split: Mapping[str, Any], columns: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
+    """The columns of a dataset whose values decide the side of each row, and whether they are numbers.
+
+    A number is hashed otherwise than the text that it was written as. Empty where no hash decides.
+    """
+    if split["by"] not in {"hash", "group"}:
+        return {}
+    named = split["column"]
+    return {column["name"]: column["type"] == "number" for column in columns if named in {None, column["name"]}}
+
+
+def starts_elsewhere(split: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
+    """Why weights that were trained with the split `source` may have seen test rows of `split`, or None."""
+    for name in SPLIT:
+        if split.get(name) != source.get(name):
+            return f"had another split ({name}: {source.get(name)!r}, not {split.get(name)!r})"
+    return None
 
 
 def _differences(challenger: Mapping[str, Any], champion: Mapping[str, Any]) -> Iterator[str]:
@@ -76,12 +95,19 @@ def _differences(challenger: Mapping[str, Any], champion: Mapping[str, Any]) -> 
         yield f"other columns ({', '.join(odd[:3]) or 'in another order'})"
 
 
-def _seen(split: Mapping[str, Any], columns: bool, tested_from: bool | None) -> Iterator[str]:  # noqa: FBT001 - a fact
+def _seen(split: Mapping[str, Any], hashed: bool, tested_from: bool | None) -> Iterator[str]:  # noqa: FBT001 - a fact
     """Why the champion may have trained on the test rows, though the split is the same."""
     if split["by"] == "time" and not tested_from:
         yield "the test rows begin before those of the champion, so it may have trained on them"
-    if split["by"] == "hash" and split["column"] is None and not columns:
-        yield "the dataset's columns have changed, and with them the side of each row: set split.column to keep sides"
+    if split["by"] not in {"hash", "group"} or hashed:
+        return
+    if split["column"] is None:
+        yield (
+            "the dataset's columns have changed, in name or between number and text, and with them the side of each "
+            "row: set split.column to keep sides"
+        )
+    else:
+        yield f"column '{split['column']}' has changed between number and text, and with it the side of each row"
 
 
 def losses_differ(challenger: Mapping[str, Any], champion: Mapping[str, Any], metric: str) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from service.child import Child, Lost, Message
+from service.comparable import hashed_columns, starts_elsewhere
 from service.gate import Promotion, Verdict, confidence_after, decide, first_version, kept_in_a_row, serves_already
 from service.logs import Log
 from service.paths import columns_directory
@@ -52,6 +53,9 @@ class Judging:
             if champion is None:
                 return
             message, anchor = self._question(connection, job, model, champion, promotion)
+            unfair = None if champion == model.version else _unfair_start(connection, job, model, champion)
+            if unfair is not None:
+                message = {"do": "remember", "model": self._candidate(connection, model)}
 
         def decided(answer: Message) -> Verdict:
             if "error" in answer:
@@ -59,7 +63,8 @@ class Judging:
                 return Verdict("kept", "not_judged", reason, champion, anchor)
             if champion == model.version:
                 return first_version(1) if champion == 1 else serves_already(champion)
-            return decide(promotion, answer["ok"], model.version, champion, anchor)
+            evidence = answer["ok"] if unfair is None else {"incomparable": unfair}
+            return decide(promotion, evidence, model.version, champion, anchor)
 
         self._ask(job.id, message, lambda answer: self._record(job, model, champion, decided(answer)))
 
@@ -170,6 +175,42 @@ class Judging:
             )
         if not unchanged:
             raise ChampionMovedError
+
+
+def _unfair_start(connection: Transaction, job: Job, model: Model, champion: int) -> str | None:
+    """Why either model may have seen its test rows before its own job began (`warm_start`), or None."""
+    serving = jobs.required(connection, models.required(connection, model.project, model.name, champion).job_id)
+    for each, whose in ((job, "it"), (serving, f"version {champion}")):
+        reason = _unfair_source(connection, each)
+        if reason is not None:
+            return f"{whose} starts from {reason}"
+    return None
+
+
+def _unfair_source(connection: Transaction, job: Job) -> str | None:
+    """The first job, among those that the weights of `job` come from, that had other training rows, and why.
+
+    A job that was scored was looked at then, with all that it comes from.
+    """
+    split, sides = job.spec["split"], _sides(connection, job)
+    source = job
+    while source.spec["warm_start"] is not None and not (source.verdict or {}).get("scores"):
+        named = source.spec["warm_start"]
+        found = jobs.get(connection, named)
+        if found is None:
+            return f"job {named}, which was deleted, so that nobody knows what it was trained on"
+        reason = starts_elsewhere(split, found.spec["split"])
+        if reason is None and _sides(connection, found) != sides:
+            reason = "had other columns, or others of numbers, and with them other training rows"
+        if reason is not None:
+            return f"job {named}, which {reason}"
+        source = found
+    return None
+
+
+def _sides(connection: Transaction, job: Job) -> dict[str, bool]:
+    dataset = datasets.get(connection, job.dataset_id)
+    return hashed_columns(job.spec["split"], (dataset and dataset.columns) or [])
 
 
 def promotion_from_json(saved: Mapping[str, Any]) -> Promotion:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.column_statistics import read_whole, statistics_of
-from service.comparable import difference_that_matters, has_no_metric, losses_differ
+from service.comparable import difference_that_matters, has_no_metric, hashed_columns, losses_differ
 from service.comparison import compare_data, difference
 from service.gate import KEPT_SKILL
 from service.linear import linear_outputs
@@ -145,9 +145,9 @@ def _refuse_incomparable(challenger: Candidate, champion: Candidate, metric: str
     if has_no_metric(task, metric):  # of a file at a URI nobody knew the task when the schedule was added
         raise DataError(f"the job is a {task}, so it has no {metric}", code="incomparable")
     mine, theirs = reference_of(challenger), reference_of(champion)
-    columns = _names(mine) == _names(theirs)
+    after, before = (hashed_columns(challenger.spec["split"], each["statistics"]["columns"]) for each in (mine, theirs))
     reason = difference_that_matters(
-        challenger.spec, champion.spec, columns=columns, tested_from=_is_no_older(mine, theirs)
+        challenger.spec, champion.spec, hashed=before == after, tested_from=_is_no_older(mine, theirs)
     ) or losses_differ(challenger.spec, champion.spec, metric)
     if reason is not None:
         raise DataError(reason, code="incomparable")
@@ -162,10 +162,6 @@ def _anchor_outputs(challenger: Candidate, anchor: Candidate, metric: str, test:
     except (GradsumError, OSError):
         return None
     return answers if answers.shape == test.targets.shape else None
-
-
-def _names(reference: Mapping[str, Any]) -> list[str]:
-    return sorted(column["name"] for column in reference["statistics"]["columns"])
 
 
 def _is_no_older(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool | None:

@@ -125,12 +125,20 @@ def promote(
 
 
 def promote_by_hand(connection: Connection, model: Model, reason: str | None) -> None:
-    """Make a version the champion because somebody says so; if its verdict waited for that, it does no more."""
+    """Make a version the champion because somebody says so.
+
+    If its verdict waited for that, it does no more. If it was not promoted, it is the anchor from now on: whoever
+    promotes it knows that it is behind the old one, which the next ones would be held to for ever.
+    """
     promote(connection, model.project, model.name, model.version, reason)
-    if model.verdict is not None and model.verdict["verdict"] == "waiting":
+    if model.verdict is None or model.verdict["verdict"] == "promoted":
+        return
+    if model.verdict["verdict"] == "waiting":
         verdict = {**model.verdict, "verdict": "promoted", "code": "by_hand"}
-        connection.execute(models.update().where(models.c.sequence == model.sequence).values(verdict=verdict))
-        connection.execute(jobs.update().where(jobs.c.id == model.job_id).values(verdict=verdict))
+    else:
+        verdict = {**model.verdict, "anchor": model.version}
+    connection.execute(models.update().where(models.c.sequence == model.sequence).values(verdict=verdict))
+    connection.execute(jobs.update().where(jobs.c.id == model.job_id).values(verdict=verdict))
 
 
 def record_verdict(connection: Connection, model: Model, verdict: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service.champions import CHECKING, Champions
+from service.child import Lost, Message
 from service.decisions import Decision
 from service.firings import Occasion, fire
 from service.logs import Log
@@ -288,6 +289,28 @@ def test_drift_retrains_where_so_asked_but_not_before_it_has_cooled_down(scene: 
     scene.now += timedelta(hours=2)
     scene.stepped(lambda: scene.seen(schedule)[0] == second.sequence)
     assert [row.outcome for row in scene.rows(schedule)] == ["fired", "fired"]
+
+
+def test_a_leader_that_stalled_does_not_retrain_after_its_successor_did(scene: Scene) -> None:
+    name = f"live-{next(numbers)}"
+    scene.nights.dataset(CLEAN)
+    drift = {"dataset": name, "max_psi": 0.2, "mode": "run"}
+    schedule = scene.schedule(cron=None, on="drift", drift=drift, overlap_policy="queue")
+    moved = scene.nights.dataset(MOVED, name)
+    nights = scene.nights
+    clock = count(1)
+    successor = Champions(
+        nights.database, nights.settings, Log("test"), nights.judging, lambda: scene.now + timedelta(hours=next(clock))
+    )
+    nights.wait(lambda: nights.child.ready is not None)
+    scene.champions.step()
+    successor.step()
+    answered = scene.nights.dataset(CLEAN)
+    nights.wait(lambda: scene.seen(schedule) == (moved.sequence, 1))
+    drained: list[Message | Lost] = []
+    assert nights.judging.measure("nightly", "default", answered, drained.append)
+    nights.wait(lambda: bool(drained))  # the child answers in order
+    assert [row.outcome for row in scene.rows(schedule)] == ["fired"]
 
 
 def test_by_hand_a_model_waits(scene: Scene) -> None:

@@ -1,13 +1,15 @@
 """The gate at work on the record, with the real child: a verdict and its champion are one change, made once."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
 from service.child import Lost, Message
 from service.data_check import problems
-from service.gate import Promotion
-from service.store import models
+from service.gate import Promotion, Verdict
+from service.store import jobs, models, tables
+from service.store.jobs import Job
 from tests.gate.faults import shuffled_labels
 from tests.gate.planted import data_of
 from tests.gate.recorded import ABALONE, Nights
@@ -60,6 +62,28 @@ def test_a_model_of_another_split_is_incomparable(night: Nights) -> None:
     assert night.champion() == 1
 
 
+def test_a_model_whose_weights_come_from_a_job_of_another_split_is_incomparable(night: Nights) -> None:
+    other = night.job(clean(), "elsewhere", split={"test": 0.2, "salt": "other"})
+    same = night.job(clean(), "elsewhere")
+    for sources, expected in (([other], "incomparable"), ([same, other], "incomparable"), ([same], "promoted")):
+        job, *_ = [
+            started_from(night, later, earlier.id) for later, earlier in pairwise([night.job(clean()), *sources])
+        ]
+        verdict = night.verdict(job, Promotion(unless_worse_by=1.0))
+        assert verdict["verdict"] == expected
+        assert expected == "promoted" or f"starts from job {other.id}, which had another split" in verdict["reason"]
+        assert expected == "promoted" or night.champion() == 1
+        started_from(night, same, None)
+
+
+def started_from(night: Nights, job: Job, source: str | None) -> Job:
+    """The job, on record as one whose weights come from those of `source`."""
+    with night.database.write() as connection:
+        spec = {**job.spec, "warm_start": source}
+        connection.execute(tables.jobs.update().where(tables.jobs.c.id == job.id).values(spec=spec))
+        return jobs.required(connection, job.id)
+
+
 def test_by_hand_it_waits_until_somebody_promotes_it(night: Nights) -> None:
     job = night.job(clean())
     assert night.verdict(job, Promotion(mode="manual", unless_worse_by=1.0))["verdict"] == "waiting"
@@ -70,6 +94,26 @@ def test_by_hand_it_waits_until_somebody_promotes_it(night: Nights) -> None:
         models.promote_by_hand(connection, model, "looks good")
     assert night.verdict(job)["verdict"] == "promoted"
     assert night.champion() == model.version
+
+
+@pytest.mark.parametrize("verdict", ["kept", "incomparable"])
+def test_what_was_not_promoted_and_then_is_by_hand_is_what_the_next_ones_are_held_to(
+    night: Nights, verdict: str
+) -> None:
+    job = night.job(clean(), training={"epochs": 12, "seed": 1})
+    behind = Verdict(verdict, "behind", "It is worse than version 1.", champion=1, anchor=1)  # type: ignore[arg-type]
+    with night.database.write() as connection:
+        model = models.of_job(connection, job.id)
+        assert model is not None
+        models.record_verdict(connection, model, behind.as_json())
+        jobs.record_verdict(connection, job.id, behind.as_json())
+        model = models.required(connection, "default", "nightly", model.version)
+        models.promote_by_hand(connection, model, "the world has changed")
+        kept = models.required(connection, "default", "nightly", model.version).verdict
+        assert kept == jobs.required(connection, job.id).verdict
+        assert kept == {**behind.as_json(), "anchor": model.version}
+    equal = night.verdict(night.job(clean(), training={"epochs": 12, "seed": 1}))
+    assert (equal["verdict"], equal["champion"], equal["anchor"]) == ("promoted", model.version, model.version), equal
 
 
 def test_a_champion_that_moved_meanwhile_is_compared_anew(night: Nights) -> None:

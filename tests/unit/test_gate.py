@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.comparable import difference_that_matters, losses_differ, rule_problems
+from service.comparable import difference_that_matters, hashed_columns, losses_differ, rule_problems
 from service.gate import Promotion, confidence_after, decide, kept_in_a_row
 
 SPLIT: dict[str, Any] = {"by": "hash", "column": None, "salt": "", "validation": 0.1, "test": 0.1, "stratify": False}
@@ -123,26 +123,37 @@ def test_only_nights_that_were_lost_to_the_champion_count_as_kept() -> None:
     ],
 )
 def test_another_split_column_or_target_can_not_be_compared(change: dict[str, Any], word: str | None) -> None:
-    reason = difference_that_matters(SPEC, SPEC | change, columns=True, tested_from=None)
+    reason = difference_that_matters(SPEC, SPEC | change, hashed=True, tested_from=None)
     assert (reason is None) if word is None else (reason is not None and word in reason)
 
 
 @pytest.mark.parametrize("split", [SPLIT | {"by": "row"}, SPLIT | {"stratify": True}])
 def test_rows_that_change_sides_when_data_is_added_can_not_be_compared(split: dict[str, Any]) -> None:
     same = SPEC | {"split": split}
-    assert difference_that_matters(same, same, columns=True, tested_from=None) is not None
+    assert difference_that_matters(same, same, hashed=True, tested_from=None) is not None
 
 
-def test_a_split_by_the_whole_row_wants_the_same_columns_and_one_by_a_column_does_not() -> None:
-    assert difference_that_matters(SPEC, SPEC, columns=False, tested_from=None) is not None
-    keyed = SPEC | {"split": SPLIT | {"column": "id"}}
-    assert difference_that_matters(keyed, keyed, columns=False, tested_from=None) is None
+@pytest.mark.parametrize("split", [SPLIT, SPLIT | {"column": "id"}, SPLIT | {"by": "group", "column": "id"}])
+def test_columns_that_a_hash_reads_must_be_the_same_and_of_the_same_kind(split: dict[str, Any]) -> None:
+    spec = SPEC | {"split": split}
+    assert difference_that_matters(spec, spec, hashed=True, tested_from=None) is None
+    assert difference_that_matters(spec, spec, hashed=False, tested_from=None) is not None
+
+
+def test_a_split_by_the_whole_row_hashes_all_columns_and_one_by_a_column_that_one() -> None:
+    columns = [{"name": "id", "type": "number"}, {"name": "word", "type": "category"}]
+    as_text = [{"name": "id", "type": "text"}, {"name": "word", "type": "text"}]
+    assert hashed_columns(SPLIT, columns) == {"id": True, "word": False}
+    for by in ("hash", "group"):
+        assert hashed_columns(SPLIT | {"by": by, "column": "id"}, columns) == {"id": True}
+        assert hashed_columns(SPLIT | {"by": by, "column": "id"}, as_text) == {"id": False}
+    assert hashed_columns(SPLIT | {"by": "time", "column": "id"}, columns) == {}
 
 
 def test_with_a_split_by_time_the_test_rows_must_be_as_new_as_the_champions() -> None:
     timed = SPEC | {"split": SPLIT | {"by": "time", "column": "day"}}
-    assert difference_that_matters(timed, timed, columns=True, tested_from=True) is None
-    assert difference_that_matters(timed, timed, columns=True, tested_from=False) is not None
+    assert difference_that_matters(timed, timed, hashed=True, tested_from=True) is None
+    assert difference_that_matters(timed, timed, hashed=True, tested_from=False) is not None
 
 
 def test_losses_of_two_kinds_are_not_compared_but_accuracies_are() -> None:

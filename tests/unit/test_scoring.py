@@ -127,6 +127,19 @@ def test_a_metric_of_another_task_can_not_be_compared(tmp_path: Path) -> None:
     assert (verdict.verdict, "has no test_r2" in verdict.reason) == ("incomparable", True)
 
 
+@pytest.mark.parametrize("split", [{}, {"column": "key"}, {"by": "group", "column": "key"}])
+def test_a_key_that_was_numbers_and_is_text_moves_rows_between_the_sides(tmp_path: Path, split: dict[str, Any]) -> None:
+    def keyed(prefix: str) -> str:
+        head, *rows = table().splitlines()
+        return "\n".join([f"key,{head}", *(f"{prefix}{place},{row}" for place, row in enumerate(rows))]) + "\n"
+
+    changes = {"split": {"test": 0.25, **split}, "features": ["a", "b", "colour"]}
+    old, new = (model_of(tmp_path / f"of{prefix}", keyed(prefix), **changes) for prefix in ("", "k"))
+    verdict = judged(new, old)
+    assert verdict.verdict == "incomparable"
+    assert "number and text" in verdict.reason
+
+
 def test_by_time_newer_test_rows_can_be_compared_and_older_ones_can_not(tmp_path: Path) -> None:
     def dated(first: int) -> str:
         head, *rows = table().splitlines()
