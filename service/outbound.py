@@ -1,7 +1,8 @@
 """A request to a place that a user chose: its host is resolved once, and what was checked is connected to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import httpx2
 
@@ -21,11 +22,12 @@ def ask(
     opened: ExitStack,
     headers: Mapping[str, str],
     content: bytes | None = None,
+    trace: Callable[[str, dict[str, Any]], None] | None = None,
 ) -> httpx2.Response:
     """The response of the first address of the host that takes a connection; its body is still to be read.
 
     DataError `uri_not_allowed` where the host is not public, and nothing is sent; TransportError where nothing answers.
-    `opened` closes the connection.
+    `opened` closes the connection; `trace` is told of its steps, as httpcore has them.
     """
     lost: httpx2.TransportError = httpx2.ConnectError("its host has no address")
     for address in _addresses(place, rules, resolver):
@@ -38,7 +40,7 @@ def ask(
             url,
             content=content,
             headers={**AGENT, **headers, "Host": place.authority},
-            extensions={"sni_hostname": name},
+            extensions={"sni_hostname": name} | ({} if trace is None else {"trace": trace}),
         )
         try:
             response = client.send(request, stream=True)

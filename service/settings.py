@@ -183,7 +183,8 @@ def load_settings(**given: Any) -> Settings:  # noqa: ANN401 - pydantic checks t
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise SettingsError(" ".join(_sentence(details) for details in error.errors())) from None
+        found = [details for details in error.errors() if details["type"] != "default_factory_not_called"]
+        raise SettingsError(" ".join(map(_sentence, found))) from None
     except UnicodeDecodeError:
         raise SettingsError("The file .env is not UTF-8 text: save it as UTF-8, or remove it.") from None
     except OSError as error:

@@ -1,11 +1,11 @@
 """Webhooks to send: a row for each, written in the transaction of what it tells of."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from service.store.database import now
 from service.store.tables import notifications
@@ -54,14 +54,13 @@ def add(
     connection.execute(notifications.insert().values(values))
 
 
-def due(connection: Connection, at: str, limit: int) -> list[Notification]:
-    """Those whose next attempt is due, the oldest of each address: the others of a slow receiver wait for it."""
+def due(connection: Connection, at: str, limit: int, busy: Collection[str] = ()) -> list[Notification]:
+    """Those whose next attempt is due, the oldest of each address that is not `busy`: its others wait for it."""
     columns = notifications.c
-    query = select(notifications).where(columns.next_attempt_at <= at).order_by(columns.sequence).limit(1000)
-    oldest: dict[str, Notification] = {}
-    for row in connection.execute(query).mappings():
-        oldest.setdefault(row["url"], Notification(**row))
-    return list(oldest.values())[:limit]
+    oldest = select(func.min(columns.sequence)).where(columns.next_attempt_at <= at, columns.url.not_in(busy))
+    query = select(notifications).where(columns.sequence.in_(oldest.group_by(columns.url)))
+    rows = connection.execute(query.order_by(columns.sequence).limit(limit)).mappings()
+    return [Notification(**row) for row in rows]
 
 
 def claim(connection: Connection, found: Notification, next_attempt_at: str | None) -> bool:

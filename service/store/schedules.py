@@ -151,8 +151,10 @@ def watching(connection: Connection) -> list[Watched]:
 
 def unjudged(connection: Connection, schedule_id: str | None = None) -> list[tuple[Job, dict[str, Any]]]:
     """Jobs of schedules (or of one) with a `promotion` whose model has no verdict, oldest first, with the promotion."""
-    query = select(schedules.c.promotion, jobs).join(firings, firings.c.schedule_id == schedules.c.id)
-    query = query.join(jobs, jobs.c.id == firings.c.job_id).join(model_versions, model_versions.c.job_id == jobs.c.id)
+    # From the few models without a verdict to their firings: the ledger grows for ever.
+    query = select(schedules.c.promotion, jobs).select_from(model_versions)
+    query = query.join(jobs, jobs.c.id == model_versions.c.job_id).join(firings, firings.c.job_id == jobs.c.id)
+    query = query.join(schedules, schedules.c.id == firings.c.schedule_id)
     query = query.where(schedules.c.promotion.is_not(None), firings.c.backfill.is_(False))
     query = query if schedule_id is None else query.where(schedules.c.id == schedule_id)
     query = query.where(jobs.c.status == "succeeded", model_versions.c.verdict.is_(None)).order_by(jobs.c.sequence)

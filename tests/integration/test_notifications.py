@@ -1,12 +1,13 @@
 """Webhooks: written with what they tell of, sent to a real server, signed, again after a failure, in nobody's way."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ from service.notifications.rules import check_notify
 from service.notifications.sender import AT_ONCE, PAUSES_SECONDS, Sender
 from service.settings import Settings
 from service.store import datasets, jobs, notifications
-from service.store.database import Database, migrate
+from service.store.database import Database, as_text, migrate
 from service.store.notifications import Notification
 from service.uris import Rules
 from workers.spec import Notify, parse
@@ -30,16 +31,26 @@ SPEC = parse({"dataset": "d", "target": "t"}).model_dump()
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Keeps what it is sent, and answers by path: /ok, /refused, /slow, /moved."""
+    """Keeps what it is sent, and answers by path: /ok, /refused, /slow, /drip, /moved."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.seen.append((self.path, dict(self.headers), body))  # type: ignore[attr-defined]
         if self.path == "/slow":
             self.server.release.wait(30)  # type: ignore[attr-defined]
+        if self.path == "/drip":
+            self.drip()
+            return
         self.send_response({"/refused": 500, "/moved": 302}.get(self.path, 204))
         self.send_header("Location", "/ok")
         self.end_headers()
+
+    def drip(self) -> None:
+        """A head that never ends, a byte at a time."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        with contextlib.suppress(OSError):
+            while not self.server.release.wait(0.05):  # type: ignore[attr-defined]
+                self.wfile.write(b"x")
 
     def log_message(self, *_: object) -> None:
         """Nothing is said."""
@@ -103,7 +114,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 def test_a_webhook_is_signed_so_that_its_receiver_can_check_sender_message_and_time(scene: Scene) -> None:
     scene.tell()
-    assert scene.sender.step(threading.Event())
+    assert attempt(scene.sender)
     ((path, headers, body),) = scene.server.seen
     stamp, message_id = headers["webhook-timestamp"], headers["webhook-id"]
     signed = f"{message_id}.{stamp}.".encode() + body
@@ -116,7 +127,7 @@ def test_a_webhook_is_signed_so_that_its_receiver_can_check_sender_message_and_t
     assert known.id == message_id
     assert known.delivered_at
     assert known.next_attempt_at is None
-    assert not scene.sender.step(threading.Event())
+    assert not attempt(scene.sender)
 
 
 def test_what_is_not_asked_for_is_not_sent(scene: Scene) -> None:
@@ -128,12 +139,12 @@ def test_what_is_not_asked_for_is_not_sent(scene: Scene) -> None:
 def test_a_webhook_that_is_not_taken_is_sent_again_ever_less_often_and_then_given_up(scene: Scene, path: str) -> None:
     scene.tell(path)
     for pause in PAUSES_SECONDS:
-        assert scene.sender.step(threading.Event())
-        assert not scene.sender.step(threading.Event()), "it is not due yet"
+        assert attempt(scene.sender)
+        assert not attempt(scene.sender), "it is not due yet"
         scene.clock.now += timedelta(seconds=pause)
-    assert scene.sender.step(threading.Event())
+    assert attempt(scene.sender)
     scene.clock.now += timedelta(days=30)
-    assert not scene.sender.step(threading.Event())
+    assert not attempt(scene.sender)
     (known,) = scene.known()
     assert scene.paths() == [path] * (len(PAUSES_SECONDS) + 1)
     assert len({headers["webhook-id"] for _, headers, _ in scene.server.seen}) == 1
@@ -144,18 +155,63 @@ def test_a_webhook_that_is_not_taken_is_sent_again_ever_less_often_and_then_give
 def test_a_receiver_that_does_not_answer_keeps_nobody_else_waiting(scene: Scene) -> None:
     for _ in range(AT_ONCE):
         scene.tell("/slow", object_id="job_slow")
-    scene.tell(object_id="job_quick")
-    asked = threading.Event()
-    began = time.monotonic()
-    thread = threading.Thread(target=scene.sender.step, args=(asked,))
-    thread.start()
-    while not scene.known("job_quick")[0].delivered_at:
-        assert time.monotonic() < began + 10
-        time.sleep(0.01)
+    assert scene.sender.step()
+    until(lambda: scene.paths() == ["/slow"])
+    for place in range(3):
+        scene.tell(object_id="job_quick")
+        assert scene.sender.step()
+        until(lambda count=place + 1: sum(bool(found.delivered_at) for found in scene.known("job_quick")) == count)
+    assert not scene.sender.step()
     assert [found.attempts for found in scene.known("job_slow")] == [1] + [0] * (AT_ONCE - 1)
-    asked.set()
+
+
+@pytest.mark.parametrize("path", ["/slow", "/drip"])
+def test_an_attempt_ends_in_its_time_however_slowly_it_is_answered(scene: Scene, path: str) -> None:
+    rules = Rules(fetch_http=True, fetch_ports=(scene.server.server_address[1],), fetch_private_hosts=("localhost",))
+    sender = Sender(
+        scene.database, rules, {"HOOK_SECRET": SECRET}, logs.logger("test"), clock=scene.clock, attempt_seconds=0.5
+    )
+    scene.tell(path)
+    assert attempt(sender)
+    assert scene.known()[0].error == "Its receiver did not answer within 0.5 seconds."
+
+
+def test_the_messages_of_an_address_follow_each_other_at_once(scene: Scene) -> None:
+    for _ in range(30):
+        scene.tell()
+    stop = threading.Event()
+    thread = threading.Thread(target=scene.sender.run, args=(stop,))
+    thread.start()
+    until(lambda: all(found.delivered_at for found in scene.known()))  # a tick after each would take longer
+    stop.set()
     thread.join(5)
-    assert not thread.is_alive(), "a sender that is to stop does not wait for a receiver"
+    assert not thread.is_alive()
+
+
+def test_many_messages_of_one_address_hide_no_other(scene: Scene) -> None:
+    for _ in range(AT_ONCE):
+        scene.tell("/ok", object_id="job_many")
+    scene.tell("/refused", object_id="job_other")
+    with scene.database.read() as connection:
+        found = notifications.due(connection, as_text(scene.clock()), AT_ONCE)
+        rest = notifications.due(connection, as_text(scene.clock()), AT_ONCE, {scene.url("/ok")})
+    assert [each.object_id for each in found] == ["job_many", "job_other"]
+    assert [each.object_id for each in rest] == ["job_other"]
+
+
+def attempt(sender: Sender) -> bool:
+    """Let the sender take a step, and wait for what comes of it; whether there was anything to send."""
+    began = sender.step()
+    until(lambda: not sender.is_busy)
+    return began
+
+
+def until(is_done: Callable[[], bool]) -> None:
+    """Wait until it is."""
+    deadline = time.monotonic() + 20
+    while not is_done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_of_two_senders_one_sends(scene: Scene) -> None:
@@ -174,14 +230,14 @@ def test_nothing_is_sent_to_a_host_that_is_not_public(scene: Scene) -> None:
         scene.database, Rules(fetch_http=True, fetch_ports=(scene.server.server_address[1],)),
         {"HOOK_SECRET": SECRET}, logs.logger("test"), clock=scene.clock, resolver=lambda *_: ["127.0.0.1"],
     )  # fmt: skip
-    inside.step(threading.Event())
+    attempt(inside)
     assert scene.server.seen == []
     assert "is not on the public internet" in (scene.known()[0].error or "")
 
 
 def test_a_secret_that_is_not_there_is_named_and_nothing_is_sent_unsigned(scene: Scene) -> None:
     scene.tell()
-    Sender(scene.database, Rules(), {}, logs.logger("test"), clock=scene.clock).step(threading.Event())
+    attempt(Sender(scene.database, Rules(), {}, logs.logger("test"), clock=scene.clock))
     assert "HOOK_SECRET" in (scene.known()[0].error or "")
     assert scene.server.seen == []
 

@@ -21,15 +21,17 @@ def answers(
 
     ApiError names a row that the model can't take by its number in the file.
     """
-    n_answered = 0
+    n_answered = done = 0
     for part in source.parts:
+        n_before = n_answered
         try:
             for answer in client.predictions(model.name, part.rows, model.version):
                 n_answered += len(answer["predictions"])
                 yield answer
+                on_progress(done + (part.done - done) * (n_answered - n_before) // len(part.rows))
         except ApiError as error:
             raise _of_file(error, n_answered, source) from None
-        on_progress(part.done)
+        done = part.done
 
 
 def _of_file(error: ApiError, n_answered: int, source: Source) -> ApiError:

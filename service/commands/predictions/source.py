@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from service.commands.job_files import cannot_read, read_json_rows
-from service.commands.predictions.csv_rows import csv_row_number, open_csv_rows, read_csv_rows
+from service.commands.predictions.csv_rows import BLOCK_BYTES, csv_row_number, open_csv_rows, read_csv_rows
 from service.commands.predictions.learned import Feature
 from service.commands.predictions.values import values_of_text, values_of_types
 from service.commands.session import CommandError
@@ -60,17 +60,16 @@ def open_source(path: Path, scratch: Path, features: Sequence[Feature], options:
 def _open_csv(path: Path, features: Sequence[Feature], options: FileOptions) -> Source:
     rows = open_csv_rows(path, options)
     places = _places(rows.names, features)
-    decimal = rows.dialect.decimal
+    decimal, size = rows.dialect.decimal, path.stat().st_size
 
     def parts() -> Iterator[Part]:
         with pa.OSFile(str(path)) as file:
-            for batch in read_csv_rows(rows, file, places):
+            for number, batch in enumerate(read_csv_rows(rows, file, places), 1):
                 columns = zip(features, batch.columns, strict=True)
-                yield Part(
-                    _rows([values_of_text(feature, column, decimal) for feature, column in columns]), file.tell()
-                )
+                done = min(number * BLOCK_BYTES, size)  # where the file is read is some blocks ahead
+                yield Part(_rows([values_of_text(feature, column, decimal) for feature, column in columns]), done)
 
-    return Source(parts(), path.stat().st_size, lambda place: csv_row_number(rows, place))
+    return Source(parts(), size, lambda place: csv_row_number(rows, place))
 
 
 def _open_typed(path: Path, features: Sequence[Feature]) -> Source:
