@@ -2,11 +2,12 @@
 
 import json
 import subprocess
+from typing import Any
 
 import httpx2
 import pytest
 
-from tests.compose.cluster import DOCKER, Cluster
+from tests.compose.cluster import DOCKER, NAME, Cluster
 
 LASTING = ("api", "dispatcher", "tracker", "ray-head", "ray-worker", "mlflow", "postgres")
 
@@ -79,9 +80,7 @@ def test_no_process_has_a_capability_or_can_get_one(cluster: Cluster, service: s
 
 
 def test_a_service_has_only_the_secrets_that_it_needs_and_a_root_that_is_read_only(cluster: Cluster) -> None:
-    ids = cluster.compose("ps", "--quiet").split()
-    inspected = subprocess.run([DOCKER, "inspect", *ids], capture_output=True, text=True, check=True)
-    found = json.loads(inspected.stdout)
+    found = inspected(cluster.compose("ps", "--quiet").split())
     secrets = {
         container["Config"]["Labels"]["com.docker.compose.service"]: {
             mount["Destination"].rpartition("/")[2]
@@ -103,11 +102,22 @@ def test_a_service_has_only_the_secrets_that_it_needs_and_a_root_that_is_read_on
 
 
 def test_only_what_fetches_sends_or_is_published_reaches_the_outer_network(cluster: Cluster) -> None:
-    outside = set()
-    for service in LASTING:
-        routes = cluster.inside(service, "cat", "/proc/net/route").splitlines()[1:]
-        outside |= {service for route in routes if route.split()[1] == "00000000"}
-    assert outside == {"api", "dispatcher", "tracker", "mlflow"}
+    containers = inspected(cluster.compose("ps", "--quiet").split())
+    networks = {
+        container["Config"]["Labels"]["com.docker.compose.service"]: set(container["NetworkSettings"]["Networks"])
+        for container in containers
+    }
+    assert set(networks) == set(LASTING)
+    inner, outer = f"{NAME}_cluster", f"{NAME}_outside"
+    assert {name for name, found in networks.items() if outer in found} == {"api", "dispatcher", "tracker", "mlflow"}
+    assert all(found <= {inner, outer} for found in networks.values())
+    assert [network["Internal"] for network in inspected([inner, outer])] == [True, False]
+
+
+def inspected(ids: list[str]) -> list[dict[str, Any]]:
+    """What the engine says of containers or networks."""
+    done = subprocess.run([DOCKER, "inspect", *ids], capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout))
 
 
 def test_the_logs_hold_no_secret(cluster: Cluster) -> None:
