@@ -14,14 +14,14 @@ from service.child import Lost, Message
 from service.data_check import Finding, drifted, problems, problems_alone
 from service.decisions import Decision
 from service.failures import contained
-from service.firings import Occasion, fire, jobs_beside
+from service.firings import Occasion, call_off, fire, jobs_beside
 from service.judging import Judging, promotion_from_json
 from service.logs import Log
 from service.preparation import MOST_LOSSES
 from service.scheduler import LOOK_SECONDS, wall_clock
 from service.schedules import is_cool
 from service.settings import Settings
-from service.store import firings, jobs, notifications, schedules
+from service.store import firings, notifications, schedules
 from service.store.database import Database, Transaction, WriteConflictError, as_text
 from service.store.datasets import Dataset
 from service.store.jobs import Job
@@ -87,10 +87,9 @@ class Champions:
             return decision
         reason = " ".join(finding.message for finding in found)
         with self._database.write() as connection:
-            if not jobs.cancel_at_once(connection, job, reason):
-                return Decision("wait")  # somebody has ended it meanwhile
-            firings.change(connection, firing.id, outcome="held", reason=reason)
-        self._log.warning("firing_held", schedule_id=schedule.id, job_id=job.id, reason=reason)
+            held = call_off(connection, job, firing.id, "held", reason)
+        if held:
+            self._log.warning("firing_held", schedule_id=schedule.id, job_id=job.id, reason=reason)
         return Decision("wait")
 
     def _found(self, job: Job, dataset: Dataset, check: dict[str, Any]) -> list[Finding] | None:

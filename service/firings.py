@@ -61,6 +61,14 @@ def jobs_beside(connection: Transaction, schedule: Schedule) -> list[Job]:
     return firings.unfinished_jobs(connection, schedule.id, cancelling=schedule.overlap_policy != "cancel_running")
 
 
+def call_off(connection: Transaction, job: Job, firing_id: str, outcome: str, reason: str | None) -> bool:
+    """End a firing's job that is not to train, with the outcome in the ledger; whether nobody had ended it before."""
+    if not jobs.cancel_at_once(connection, job, reason):
+        return False
+    firings.change(connection, firing_id, outcome=outcome, reason=reason)
+    return True
+
+
 def check_job(
     connection: Transaction, settings: Settings, project: str, definition: dict[str, Any], due_at: datetime
 ) -> Submission:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from service.decisions import Decision
 from service.failures import contained, internal
-from service.firings import Occasion, fire, jobs_beside
+from service.firings import Occasion, call_off, fire, jobs_beside
 from service.logs import Log
 from service.schedules import Entry, Step, before_training, is_cool, overlap, passed
 from service.settings import Settings
-from service.store import firings, jobs, schedules
+from service.store import firings, schedules
 from service.store.database import Database, DatabaseUnavailableError, Transaction, WriteConflictError, as_text
 from service.store.datasets import Dataset
 from service.store.jobs import Job
@@ -70,10 +70,9 @@ class Scheduler:
             return Decision("wait", "waiting_for_earlier_job", before.reason)
         if before.step == "end":
             with self._database.write() as connection:
-                if not jobs.cancel_at_once(connection, job, before.reason):
-                    return Decision("wait")  # somebody has ended it meanwhile
-                firings.change(connection, firing.id, outcome=before.outcome, reason=before.reason)
-            self._log.info("firing_ended", schedule_id=schedule.id, job_id=job.id, outcome=before.outcome)
+                called_off = call_off(connection, job, firing.id, before.outcome, before.reason)
+            if called_off:
+                self._log.info("firing_ended", schedule_id=schedule.id, job_id=job.id, outcome=before.outcome)
             return Decision("wait")
         return decision
 

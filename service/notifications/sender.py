@@ -21,7 +21,7 @@ from service.notifications.rules import place_of
 from service.notifications.signature import signed_headers
 from service.outbound import ask, cause
 from service.store import notifications
-from service.store.database import Database, DatabaseUnavailableError
+from service.store.database import Database, DatabaseUnavailableError, as_text
 from service.store.notifications import Notification
 from service.uris import Rules
 from workers.errors import DataError
@@ -107,7 +107,7 @@ class Sender:
         with self._lock:
             in_flight = set(self._in_flight)
         with self._database.read() as connection:
-            found = notifications.due(connection, _text(self._clock()), AT_ONCE - len(in_flight), in_flight)
+            found = notifications.due(connection, as_text(self._clock()), AT_ONCE - len(in_flight), in_flight)
         for one in found:
             thread = threading.Thread(target=self._attempt_alone, args=(one,), daemon=True)
             with self._lock:  # the thread can't end before its address is noted
@@ -144,7 +144,7 @@ class Sender:
     def _next_attempt_at(self, found: Notification) -> str | None:
         if found.attempts >= len(PAUSES_SECONDS):
             return None
-        return _text(self._clock() + timedelta(seconds=PAUSES_SECONDS[found.attempts]))
+        return as_text(self._clock() + timedelta(seconds=PAUSES_SECONDS[found.attempts]))
 
     def _send(self, found: Notification) -> str | None:
         """Why the receiver did not take it, in a sentence; None where it did."""
@@ -171,8 +171,3 @@ class Sender:
         return ask(
             "POST", place_of(url, self._rules), self._rules, self._resolver, opened, headers, body, deadline.watch
         )
-
-
-def _text(moment: datetime) -> str:
-    """As the record keeps it."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

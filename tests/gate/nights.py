@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 from service.data_check import Finding, problems
 from service.gate import Promotion, Verdict, decide
 from service.ingest import ingest_file
+from service.preparation import matrix_request
 from service.scoring import Candidate, measure_data, score
 from tests.local_training import train_locally
 from workers.driver import publish_model
 from workers.evaluation import Evaluation
-from workers.matrix import MatrixRequest, build
+from workers.matrix import build
 from workers.plan import make_plan
 from workers.problem import Order, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve
-from workers.spec import JobSpec, parse
+from workers.spec import parse
 
 LIMITS = Limits(parameters=1_000_000, epochs=10_000, shards=64, workers=8)
 CHECK = {"min_rows": 50, "rows_vs_last": [0.5, 2], "max_null_fraction": 0.1, "max_psi": 0.2, "same_columns": True}
@@ -42,7 +43,7 @@ def trained(directory: Path, dataset: Path, body: dict[str, Any]) -> Trained:
     described = json.loads((dataset / "columns.json").read_bytes())
     facts = DatasetFacts("ds_1", "d", described["rows"], described["columns"])
     spec = resolve(parse({"dataset": "d", **body}), facts, LIMITS).spec
-    request = _request(spec)
+    request = matrix_request(spec, {})
     matrix = build(dataset, request, directory / "matrix")
     n_outputs = len(matrix["classes"] or matrix["targets"])
     plan = make_plan(
@@ -61,20 +62,6 @@ def trained(directory: Path, dataset: Path, body: dict[str, Any]) -> Trained:
     first_test = matrix["training_rows"] + matrix["validation_rows"]
     test = Evaluation(problem, first_test, first_test + matrix["test_rows"], "test")
     return Trained(candidate, directory / "matrix", test.scores(found.parameters))
-
-
-def _request(spec: JobSpec) -> MatrixRequest:
-    assert isinstance(spec.features, list)
-    return MatrixRequest(
-        targets=spec.targets,
-        task=spec.task,
-        features=tuple(spec.features),
-        split=spec.split.model_dump(),
-        standardize=spec.preprocessing.standardize is True,
-        dtype=spec.training.dtype,
-        weight_column=spec.weight_column,
-        missing_values=spec.preprocessing.missing_values,
-    )
 
 
 def checked(champion: Trained, dataset: Path, check: dict[str, Any] | None = None) -> list[Finding]:
