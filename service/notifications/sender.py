@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import httpx2
 
@@ -20,6 +19,7 @@ from service.notifications.deadline import Deadline
 from service.notifications.rules import place_of
 from service.notifications.signature import signed_headers
 from service.outbound import ask, cause
+from service.stop import Stop
 from service.store import notifications
 from service.store.database import Database, DatabaseUnavailableError, as_text
 from service.store.notifications import Notification
@@ -33,16 +33,6 @@ ATTEMPT_SECONDS = 30.0
 """How long an attempt may take in all, however slowly its receiver answers."""
 PAUSES_SECONDS = (5, 30, 120, 600, 1800, 2 * 3600, 6 * 3600, 12 * 3600, 24 * 3600)
 """Between attempts. After the last of them, two days later, a message is given up."""
-
-
-class Stop(Protocol):
-    """What tells a loop to end."""
-
-    def is_set(self) -> bool:
-        """Whether to stop."""
-
-    def wait(self, timeout: float) -> bool:
-        """Sleep at most `timeout` seconds, less where asked to stop."""
 
 
 class Sender:

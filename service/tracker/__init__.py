@@ -5,9 +5,9 @@ step can be repeated, in any outage and after any crash.
 """
 
 import os
-from typing import Protocol
 
 from service.settings import Settings
+from service.stop import Stop
 from service.store.database import Database
 
 ENVIRONMENT = {
@@ -19,16 +19,6 @@ ENVIRONMENT = {
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
 """MLflow's client would repeat a request for minutes; here the loop repeats, so a request gets one chance."""
-
-
-class Stop(Protocol):
-    """What `threading.Event` does of what is needed here."""
-
-    def is_set(self) -> bool:
-        """Whether to stop."""
-
-    def wait(self, timeout: float) -> bool:
-        """Sleep at most `timeout` seconds, less where asked to stop."""
 
 
 def run(settings: Settings, database: Database, stop: Stop) -> None:

@@ -10,11 +10,11 @@ from mlflow import MlflowClient
 from service.logs import logger
 from service.plots.loss import NOTHING, loss_curve
 from service.settings import Settings
+from service.stop import Stop
 from service.store import tracking
 from service.store.database import Database, DatabaseUnavailableError
 from service.store.jobs import Job
 from service.store.tracking import Tracking
-from service.tracker import Stop
 from service.tracker.errors import MlflowUnavailableError, RefusedError, answers
 from service.tracker.health import Health, Pause
 from service.tracker.mirror import Mirror
