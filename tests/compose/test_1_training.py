@@ -14,7 +14,7 @@ from tests.compose.cluster import FINAL, PROJECT, Cluster, run, tracked, wait_fo
 from tests.compose.conftest import EXAMPLES, upload
 from tests.running_service import running_service
 
-ONE_SHOT = {"secrets", "migrate"}
+ONE_SHOT = {"secrets", "roles", "migrate"}
 
 
 def job_of(example: str, workers: int | None = None) -> dict[str, Any]:

@@ -62,8 +62,31 @@ def test_postgresql_wants_the_password(cluster: Cluster) -> None:
     assert "password authentication failed" in wrong
     cluster.inside("api", "python", "-c", ask)
     for host in ("127.0.0.1", "/var/run/postgresql"):
-        within = f"psql -w -h {host} -U gradsum -d gradsum -c 'SELECT 1' 2>&1 || true"
-        assert "no password supplied" in cluster.inside("postgres", "sh", "-c", within)
+        for role in ("gradsum", "postgres"):
+            within = f"psql -w -h {host} -U {role} -d {role} -c 'SELECT 1' 2>&1 || true"
+            assert "no password supplied" in cluster.inside("postgres", "sh", "-c", within)
+
+
+@pytest.mark.parametrize(("service", "role", "other"), [("mlflow", "mlflow", "gradsum"), ("api", "gradsum", "mlflow")])
+def test_a_service_s_role_reads_its_own_database_and_does_no_more(
+    cluster: Cluster, service: str, role: str, other: str
+) -> None:
+    ask = (
+        "import psycopg, sys\n"
+        "try: print(psycopg.connect(f'host=postgres {sys.argv[1]}', autocommit=True).execute(sys.argv[2]).fetchall())\n"
+        "except psycopg.Error as error: print(error)\n"
+    )
+
+    def answer(statement: str, user: str = role, database: str = role) -> str:
+        return cluster.inside(service, "python", "-c", ask, f"user={user} dbname={database}", statement)
+
+    assert answer("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").strip() == "[(False,)]"
+    assert "permission denied to COPY to or from an external program" in answer("COPY (SELECT 1) TO PROGRAM 'true'")
+    assert "permission denied" in answer(f"ALTER ROLE {role} SUPERUSER")
+    assert f'permission denied for database "{other}"' in answer("SELECT 1", database=other)
+    assert 'permission denied for database "postgres"' in answer("SELECT 1", database="postgres")
+    for stranger in (other, "postgres"):
+        assert "password authentication failed" in answer("SELECT 1", user=stranger, database=stranger)
 
 
 @pytest.mark.parametrize("service", LASTING)
@@ -93,8 +116,8 @@ def test_a_service_has_only_the_secrets_that_it_needs_and_a_root_that_is_read_on
         "api": {"api", "database"},
         "dispatcher": {"database", "ray", "health"},
         "tracker": {"database", "mlflow", "health"},
-        "mlflow": {"database", "mlflow"},
-        "postgres": {"database"},
+        "mlflow": {"mlflow-database", "mlflow"},
+        "postgres": {"postgres"},
         "ray-head": {"ray"},
         "ray-worker": {"ray"},
     }
@@ -127,6 +150,7 @@ def test_the_logs_hold_no_secret(cluster: Cluster) -> None:
         ("mlflow", "mlflow/password"),
         ("mlflow", "mlflow/session-key"),
         ("api", "database/password"),
+        ("mlflow", "mlflow-database/password"),
         ("ray-head", "ray/token"),
     ):
         assert cluster.inside(service, "cat", f"/secrets/{path}").strip() not in logs

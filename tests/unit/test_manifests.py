@@ -12,6 +12,8 @@ IMAGE = "gradsum:0.1.0"
 ELSEWHERE = {  # a setting of compose, and what gives the same on Kubernetes: None where it is KubeRay's or not needed
     "PGPASSFILE": "PGPASSWORD",
     "POSTGRES_PASSWORD_FILE": "POSTGRES_PASSWORD",
+    "GRADSUM_DATABASE_PASSWORD_FILE": "GRADSUM_DATABASE_PASSWORD",
+    "MLFLOW_DATABASE_PASSWORD_FILE": "MLFLOW_DATABASE_PASSWORD",
     "MLFLOW_TRACKING_PASSWORD_FILE": "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_AUTH_ADMIN_PASSWORD_FILE": "MLFLOW_AUTH_ADMIN_PASSWORD",
     "MLFLOW_FLASK_SERVER_SECRET_KEY_FILE": "MLFLOW_FLASK_SERVER_SECRET_KEY",
@@ -60,11 +62,12 @@ def test_every_service_of_compose_runs_on_kubernetes_too() -> None:
     assert set(pods()) == set(compose()) - {"secrets"}
 
 
-@pytest.mark.parametrize("name", ["api", "dispatcher", "tracker", "migrate", "mlflow", "postgres"])
+@pytest.mark.parametrize("name", ["api", "dispatcher", "tracker", "roles", "migrate", "mlflow", "postgres"])
 def test_image_command_and_settings_are_those_of_compose(name: str) -> None:
     container, service = pods()[name], compose()[name]
     assert container["image"] == service["image"].replace("${GRADSUM_IMAGE:-gradsum:0.1.0}", IMAGE)
     assert container.get("args") == service.get("command")
+    assert container.get("command", []) == [part.replace("$$", "$") for part in service.get("entrypoint", [])]
     wanted = {name for name in service["environment"] if not name.startswith("AWS_")} - OPTIONAL
     assert {ELSEWHERE.get(name, name) for name in wanted} <= settings_of(container)
 
@@ -121,8 +124,31 @@ def test_uploads_are_spooled_on_disk_and_not_in_memory() -> None:
 
 
 def test_postgresql_trusts_nobody() -> None:
-    assert compose()["postgres"]["environment"]["POSTGRES_INITDB_ARGS"] == "--auth=scram-sha-256"
-    assert {"name": "POSTGRES_INITDB_ARGS", "value": "--auth=scram-sha-256"} in pods()["postgres"]["env"]
+    service = compose()["postgres"]
+    assert (
+        "printf '%s scram-sha-256\\n' 'local all all' 'host all all all' > /tmp/pg_hba.conf" in service["entrypoint"][2]
+    )
+    assert service["command"] == ["postgres", "-c", "hba_file=/tmp/pg_hba.conf"]
+
+
+def test_only_the_step_that_makes_roles_has_the_superuser_s_password() -> None:
+    having = {"postgres", "roles"}
+    assert having == {name for name, container in pods().items() if "POSTGRES_PASSWORD" in settings_of(container)}
+    mounting = {
+        name
+        for name, service in compose().items()
+        if any(volume.startswith("postgres-secrets:") for volume in service.get("volumes", []))
+    }
+    assert mounting == having | {"secrets"}
+
+
+def test_mlflow_has_a_role_of_its_own() -> None:
+    environment = compose()["mlflow"]["environment"]
+    assert (environment["PGUSER"], environment["PGPASSFILE"]) == ("mlflow", "/secrets/mlflow-database/pgpass")
+    assert not any(volume.startswith("database-secrets:") for volume in compose()["mlflow"]["volumes"])
+    given = {entry["name"]: entry.get("value") or entry["valueFrom"] for entry in pods()["mlflow"]["env"]}
+    assert given["PGUSER"] == "mlflow"
+    assert given["PGPASSWORD"] == {"secretKeyRef": {"name": "gradsum-mlflow-database", "key": "password"}}
 
 
 @pytest.mark.parametrize("name", ["tracker", "mlflow"])
