@@ -25,9 +25,10 @@ from service.paths import start_path
 from service.preparation import Preparation
 from service.recording import record
 from service.refusals import Refusals
+from service.reporting import Reporting
 from service.scheduler import Scheduler, wall_clock
 from service.settings import Settings
-from service.store import components, datasets, jobs
+from service.store import datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, now
 from service.store.jobs import Job
 from service.sweep import MATRIX_DAYS, sweep
@@ -40,7 +41,6 @@ PROGRESS_SECONDS = 1.0
 EAGER_PROGRESS_SECONDS = 0.2
 """While an attempt is young: most jobs are short, and someone may be watching."""
 YOUNG_SECONDS = 3.0
-REPORT_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
 UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
@@ -91,8 +91,7 @@ class Dispatcher:
         self._slots: int | None = None
         self._asking = False
         self._ask_at = 0.0
-        self._report_at = 0.0
-        self._reported: tuple[int | None, str | None] | None = None
+        self._reporting = Reporting(database)
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Work until `stopping` says so, then end the children."""
@@ -131,6 +130,7 @@ class Dispatcher:
         if not self._leadership.holds():
             self._step_down()
             return
+        self._reporting.starting()
         if self._cluster.ready is None and self._running:
             self._lose_all("service.cluster is not running")
         self._scheduler.look()
@@ -150,7 +150,7 @@ class Dispatcher:
             self._situation, self._look_at = situation, time.monotonic() + LOOK_SECONDS
             self._advance_all()
         self._ask_for_progress()
-        self._report()
+        self._reporting.leads(len(self._running), self._slots, self._cluster.trouble)
 
     def _sweep(self) -> None:
         """At the start, and sometimes after it, take away what killed processes have left."""
@@ -182,10 +182,14 @@ class Dispatcher:
                 self._advance_or_fail(job, Sources(dataset, found.get(named)))
 
     def _step_down(self) -> None:
-        """Another dispatcher leads: our drivers end, and its attempts take their place."""
+        """Another dispatcher leads, or did: our drivers end, and its attempts take their place."""
         if self._running:
             self._running = {}
             self._cluster.restart("another dispatcher leads")
+        if self._leadership.is_vacant:
+            self._reporting.starting()
+        else:
+            self._reporting.over()
 
     def _advance_or_fail(self, job: Job, sources: Sources) -> None:
         """An error of ours about one job ends that job, not the others."""
@@ -395,23 +399,6 @@ class Dispatcher:
         with self._database.write() as connection:
             for job_id, running in lost.items():
                 jobs.end_attempt(connection, job_id, running.attempt, jobs.CLUSTER_LOST)
-
-    def _report(self) -> None:
-        """Say how the dispatcher and its cluster are, for /readyz: now and then, and when that changes."""
-        moment = time.monotonic()
-        up = self._slots is not None
-        state = (self._slots, self._cluster.trouble)
-        if moment < self._report_at and state == self._reported:
-            return
-        self._report_at, self._reported = moment + REPORT_SECONDS, state
-        with self._database.write() as connection:
-            components.report(connection, "dispatcher", "ok", {"running_jobs": len(self._running)})
-            details: dict[str, Any] = {"worker_slots": self._slots}
-            if not up:
-                details = {"message": self._cluster.trouble or "The Ray cluster does not answer."}
-            elif not self._slots:
-                details["message"] = "No node that trains has joined the Ray cluster."
-            components.report(connection, "cluster", "degraded" if "message" in details else "ok", details)
 
 
 def _starts_from_given(job: Job) -> bool:

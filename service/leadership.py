@@ -7,6 +7,8 @@ from service.store import components
 from service.store.database import Database
 
 RENEW_SECONDS = 2.0
+VACANT_SECONDS = 4.0
+"""When it is said that nobody seems to lead. A leader's slow step may take that long, so nobody takes over yet."""
 PATIENCE_SECONDS = 10.0
 LEASE = "dispatcher"
 
@@ -21,6 +23,11 @@ class Leadership:
         self._seen: tuple[str, int] | None = None
         self._seen_at = clock()
         self._held_until = 0.0
+
+    @property
+    def is_vacant(self) -> bool:
+        """Whether another one's lease, as `holds` saw it, has not been renewed when it should have been."""
+        return self._clock() - self._seen_at > VACANT_SECONDS
 
     def holds(self) -> bool:
         """Whether this dispatcher leads now; renews or takes the lease where that is due."""

@@ -9,6 +9,7 @@ import os
 from service.settings import Settings
 from service.stop import Stop
 from service.store.database import Database
+from service.tracker.health import starting
 
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -24,6 +25,7 @@ ENVIRONMENT = {
 def run(settings: Settings, database: Database, stop: Stop) -> None:
     """Keep MLflow up to date until `stop` is set. MLflow and matplotlib (2.4 s) are imported here, once."""
     os.environ.update(ENVIRONMENT)
+    starting(database)
     from service.tracker.loop import Tracker  # noqa: PLC0415 - after MLflow's settings, in this process only
 
     Tracker(settings, database).run(stop)

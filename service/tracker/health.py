@@ -1,11 +1,20 @@
 """How MLflow is, as the tracker sees it: said once at each change, reported for /readyz, retried with a back-off."""
 
+import contextlib
+
 from service.logs import Log
 from service.store import components
-from service.store.database import Database
+from service.store.database import Database, DatabaseUnavailableError
 
+STARTING = "The tracker has started and not asked it yet."
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 REPORT_SECONDS = 5.0
+
+
+def starting(database: Database) -> None:
+    """What an earlier tracker has said of MLflow counts no more. Where the database is away, /readyz says that."""
+    with contextlib.suppress(DatabaseUnavailableError), database.write() as connection:
+        components.report(connection, "mlflow", "degraded", {"message": STARTING})
 
 
 class Pause:
@@ -37,7 +46,7 @@ class Health:
         self._log = log
         self._address = address
         self._status: str | None = None
-        self._message = "The tracker has started and not asked it yet."
+        self._message = STARTING
         self._report_at = 0.0
 
     @property

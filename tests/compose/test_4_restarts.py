@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.client import Client
+from service.leadership import VACANT_SECONDS
 from tests.compose.cluster import Cluster, run, tracked, wait_for
 
 SERVICES = ("api", "tracker", "mlflow", "postgres", "dispatcher", "ray-worker", "ray-head")
@@ -18,6 +19,7 @@ LONG = {
     "training": {"epochs": 6000},
 }
 GRACE_SECONDS = 30
+START_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,22 @@ def test_a_service_that_is_restarted_in_mid_job(
     job_id, before = start(client)
     cluster.compose("restart", service)
     check_end(client, job_id, before, undisturbed)
+
+
+@pytest.mark.parametrize(("service", "component"), [("dispatcher", "cluster"), ("tracker", "mlflow")])
+def test_one_that_is_made_anew_vouches_for_nothing_before_it_is_up(
+    cluster: Cluster, client: Client, service: str, component: str
+) -> None:
+    cluster.compose("rm", "--stop", "--force", service)
+    cluster.compose("up", "--detach", "--no-deps", service)
+    began, seen = time.monotonic(), [(0.0, "ok")]
+    while [status for _, status in seen] != ["ok", "degraded", "ok"]:
+        status = client.ready()["components"][component]["status"]
+        if status != seen[-1][1]:
+            seen.append((time.monotonic() - began, status))
+        assert time.monotonic() - began < START_SECONDS, seen
+        time.sleep(0.05)
+    assert seen[1][0] < VACANT_SECONDS + 5.0, seen  # and what a process takes to start
 
 
 def test_everything_down_and_up_in_mid_job(cluster: Cluster, client: Client, undisturbed: str) -> None:
