@@ -14,7 +14,11 @@ from tests.compose.cluster import DOCKER, NAME, Cluster, run, tracked
 from tests.compose.test_1_training import job_of
 
 BUCKET = "gradsum-artifacts"
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+KEYS = {
+    "GRADSUM_MLFLOW_S3_ACCESS_KEY_ID": "key",
+    "GRADSUM_MLFLOW_S3_SECRET_ACCESS_KEY": "secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 
 
 @pytest.fixture
@@ -30,13 +34,14 @@ def bucket(cluster: Cluster) -> Iterator[str]:
     settings = {"GRADSUM_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/all", "MLFLOW_S3_ENDPOINT_URL": address, **KEYS}
     file = cluster.directory / ".env"
     before = file.read_text(encoding="utf-8")
+    settings["AWS_ACCESS_KEY_ID"] = "another"  # of datasets
     file.write_text(before + "".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
     try:
-        cluster.up("mlflow")
+        cluster.up("mlflow", "dispatcher")
         yield address
     finally:
         file.write_text(before, encoding="utf-8")
-        cluster.up("mlflow")
+        cluster.up("mlflow", "dispatcher")
         server.stop()
 
 
@@ -48,7 +53,11 @@ def store(address: str) -> boto3.client:
 
 
 @pytest.mark.usefixtures("datasets")
-def test_artifacts_go_to_s3_and_are_read_through_mlflow(cluster: Cluster, client: Client, bucket: str) -> None:
+def test_artifacts_go_to_s3_by_keys_of_mlflow_and_are_read_through_it(
+    cluster: Cluster, client: Client, bucket: str
+) -> None:
+    assert cluster.inside("mlflow", "printenv", "AWS_ACCESS_KEY_ID") == "key\n"
+    assert cluster.inside("dispatcher", "printenv", "AWS_ACCESS_KEY_ID") == "another\n"
     job_id = run(client, {**job_of("digits"), "name": "kept-in-s3"})["id"]
     tracked(client)
     run_id = client.job(job_id)["mlflow"]["run_id"]

@@ -107,6 +107,13 @@ def test_settings_of_env_reach_the_services_that_read_them() -> None:
     assert all(f"#{setting}=" in example for setting in SOURCES | keys | {"GRADSUM_NOTIFY_SECRET", "GRADSUM_INCOMING"})
 
 
+@pytest.mark.parametrize("key", ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"])
+def test_mlflow_s_own_keys_of_s3_come_before_those_of_datasets(key: str) -> None:
+    environment = compose()["mlflow"]["environment"]
+    assert environment[f"AWS_{key}"] == f"${{GRADSUM_MLFLOW_S3_{key}:-${{AWS_{key}:-}}}}"
+    assert f"#GRADSUM_MLFLOW_S3_{key}=" in (PROJECT / "deploy" / "env.example").read_text()
+
+
 def test_the_tracker_has_the_webhooks_secret_and_a_way_out() -> None:
     service = compose()["tracker"]
     assert "GRADSUM_NOTIFY_SECRET" in service["environment"]
