@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from service.client import Client
+from tests.compose.build_cache import cached, prune
 from tests.compose.cluster import DOCKER, IMAGE, PROJECT, Cluster, clean_copy
 
 EXAMPLES = ("digits", "abalone", "adult")
@@ -43,6 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
     example = (directory / "deploy" / "env.example").read_text(encoding="utf-8")
     (directory / ".env").write_text(example + lines, encoding="utf-8")
     cluster.compose("down", "--volumes", "--timeout", "10")  # what a killed run has left
+    cached_before = cached()
     try:
         cluster.up("--build")
         yield cluster
@@ -50,6 +52,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
         sys.stderr.write(cluster.compose("logs", "--no-color", "--tail", "60", check=False))  # seen where a test failed
         cluster.compose("down", "--volumes", "--timeout", "20")
         subprocess.run([DOCKER, "image", "rm", "--force", IMAGE], capture_output=True, check=False)
+        prune(cached() - cached_before)  # of a build made elsewhere meanwhile too: it is cache
 
 
 @pytest.fixture(scope="session")
