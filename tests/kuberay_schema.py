@@ -49,7 +49,9 @@ def read(arguments: list[str]) -> Any:
         text = Path(arguments[0]).read_text(encoding="utf-8")
         return json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"it is neither JSON nor YAML: {error}"
+        reason = (
+            error.strerror if isinstance(error, OSError) else "neither JSON nor YAML: " + " ".join(str(error).split())
+        )
         raise CrdError(f"{arguments[0]} can't be read ({reason}). {USAGE}") from error
 
 

@@ -184,5 +184,7 @@ def test_a_file_without_the_crd_is_one_sentence(
     if text is not None:
         file.write_text(text)
     assert main([str(file)]) == 1
-    assert capsys.readouterr().err.startswith("kuberay_schema: ")
+    said = capsys.readouterr().err
+    assert said.startswith("kuberay_schema: ")
+    assert said.count("\n") == 1
     assert main([]) == 1
