@@ -7,7 +7,8 @@ import pytest
 
 from service.ingest import ingest_file
 from workers.errors import DataError, ModelInputError
-from workers.matrix import MatrixRequest, build, matrix_key, open_matrix, request_from_json
+from workers.matrix import MatrixRequest, matrix_key, open_matrix, request_from_json
+from workers.matrix_build import build
 from workers.model_input import columns_of_arrays, columns_of_rows
 from workers.preprocessing import from_json, transform
 
