@@ -15,6 +15,7 @@ from workers.errors import DataError
 
 Array = npt.NDArray[Any]
 BLOCK_ROWS = 2**16
+"""How many rows are read at once: nothing but time and memory follows from it."""
 MOST_TEXT_BYTES = 2**23
 MOST_GAP_BYTES = 2**14
 
@@ -166,17 +167,18 @@ def texts_at_once(texts: Texts | None) -> int:
     return max(1, min(BLOCK_ROWS, MOST_TEXT_BYTES // (64 + texts.n_bytes // max(1, len(texts)))))
 
 
-def spans(rows: int, length: int = BLOCK_ROWS) -> Iterator[slice]:
+def spans(rows: int, length: int | None = None) -> Iterator[slice]:
     """The ranges of `length` rows, the last one perhaps shorter, that make up all rows."""
+    length = length or BLOCK_ROWS
     return (slice(first, min(rows, first + length)) for first in range(0, rows, length))
 
 
-def blocks(values: Values, length: int = BLOCK_ROWS) -> Iterator[Array]:
+def blocks(values: Values) -> Iterator[Array]:
     """All values, block by block."""
-    return (values[rows] for rows in spans(len(values), length))
+    return (values[rows] for rows in spans(len(values)))
 
 
-def rechunked(arrays: Iterable[Array], length: int = BLOCK_ROWS) -> Iterator[Array]:
+def rechunked(arrays: Iterable[Array], length: int) -> Iterator[Array]:
     """The same values in blocks of `length`, the last one perhaps shorter, however they came."""
     pending: list[Array] = []
     missing = length

@@ -10,6 +10,8 @@ from .split import TRAINING, Split
 from .stored import rechunked, spans
 
 Array = npt.NDArray[Any]
+BLOCK_ROWS = 2**16
+"""How many training rows are added up at once: changing it changes bits (docs/MATH.md, Preprocessing)."""
 
 
 def present_values(column: Column, split: Split) -> Iterator[Array]:
@@ -20,7 +22,7 @@ def present_values(column: Column, split: Split) -> Iterator[Array]:
             block, trains = column.block(rows), split.parts[rows] == TRAINING
             yield block.values[trains if block.missing is None else trains & ~block.missing]
 
-    return rechunked(chosen())
+    return rechunked(chosen(), BLOCK_ROWS)
 
 
 def filled_values(column: Column, split: Split, fill: Any) -> Iterator[Array]:  # noqa: ANN401 - a number or a code
@@ -30,4 +32,4 @@ def filled_values(column: Column, split: Split, fill: Any) -> Iterator[Array]:  
         for rows in spans(len(split.parts)):
             yield column.block(rows).filled(fill)[split.parts[rows] == TRAINING]
 
-    return rechunked(chosen())
+    return rechunked(chosen(), BLOCK_ROWS)
