@@ -90,8 +90,8 @@ def read_columns(directory: Path, names: Iterable[str]) -> dict[str, Column]:
             nearest = difflib.get_close_matches(name, described, n=1)
             hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
             raise DataError(f"The dataset has no column '{name}'.{hint}", code="column_not_found")
+        columns[name] = _column(directory, *described[name])  # from here on a change is noticed when it is read
         _check_files(directory, written[f"{described[name][0]:06d}"])
-        columns[name] = _column(directory, *described[name])
     return columns
 
 

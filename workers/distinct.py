@@ -13,7 +13,7 @@ from .stored import ScratchArray, Values, blocks
 
 Words = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
-WORDS_AT_ONCE = 2**20
+WORDS_AT_ONCE = 2**18
 MOST_PILES = 2**12
 
 

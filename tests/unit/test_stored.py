@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.errors import DataError
@@ -53,6 +53,7 @@ def test_an_array_grows_at_its_end(tmp_path: Path) -> None:
     assert (len(array), array[1:].tolist(), array[3:].tolist()) == (3, [2, 3], [])
 
 
+@settings(deadline=None)  # it writes files
 @given(
     texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=30),
     data=st.data(),
