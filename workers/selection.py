@@ -52,10 +52,10 @@ def _count_digits(rows: Rows, heads: Keys, shift: int) -> list[Array]:
     counts = {place: np.zeros(n_groups * N_DIGITS, np.int64) for place in same}
     for groups, keys in rows():
         tops = keys >> np.uint64(shift)
-        for place, found in counts.items():
+        for place in counts:
             is_near = tops >> np.uint64(DIGIT_BITS) == heads[groups, place]
             bins = groups[is_near] * N_DIGITS + (tops[is_near] & np.uint64(N_DIGITS - 1)).astype(np.intp)
-            found += np.bincount(bins, minlength=n_groups * N_DIGITS)
+            counts[place] += np.bincount(bins, minlength=n_groups * N_DIGITS)
     return [counts[place].reshape(n_groups, N_DIGITS) for place in same]
 
 
