@@ -1,14 +1,16 @@
 """The statistics behind the check and the gate, with SciPy: in a child, never in a process that trains or decides."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import bootstrap, chi2
 
-from service.column_statistics import Statistics, counts_as, distinct_rows, nulls
+from service.column_statistics import Statistics, counts_as, distinct_rows
 from workers.dataset import Column
+from workers.files import scratch_directory
 
 Array = npt.NDArray[Any]
 CHANCE = 1e-4
@@ -27,16 +29,23 @@ class Difference(NamedTuple):
     standard_error: float
 
 
-def compare_data(reference: Statistics, columns: Sequence[Column], used: Sequence[str]) -> dict[str, Any]:
-    """How a dataset differs from the one of `reference`, above all in the columns that a model uses."""
+def compare_data(
+    reference: Statistics, columns: Sequence[Column], used: Sequence[str], beside: Path | None = None
+) -> dict[str, Any]:
+    """How a dataset differs from the one of `reference`, above all in the columns that a model uses.
+
+    What is kept meanwhile lies in the directory `beside`.
+    """
     rows = len(columns[0].values) if columns else 0
     described = {column["name"]: column for column in reference["columns"]}
     here = {column.name: column for column in columns}
     both = [name for name in used if name in described and name in here]
     counts = {name: counts_as(described[name], here[name]) for name in both}
+    with scratch_directory(beside) as scratch:
+        n_distinct = distinct_rows(columns, scratch) if rows else 0
     return {
         "rows": rows,
-        "distinct_rows": distinct_rows(columns) if rows else 0,
+        "distinct_rows": n_distinct,
         "reference_rows": reference["rows"],
         "reference_distinct_rows": reference["distinct_rows"],
         "columns": {
@@ -44,7 +53,7 @@ def compare_data(reference: Statistics, columns: Sequence[Column], used: Sequenc
             "new": [name for name in here if name not in described],
             "other_type": [name for name in here if name in described and described[name]["type"] != here[name].type],
         },
-        "null_fractions": {name: nulls(here[name]) / max(1, rows) for name in used if name in here},
+        "null_fractions": {name: here[name].count_missing() / max(1, rows) for name in used if name in here},
         "used": list(used),
         "uncomparable": [name for name in used if name in described and _is_lost(described[name], counts.get(name))],
         "shifts": {

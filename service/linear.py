@@ -1,5 +1,6 @@
 """The linear model that a network is to beat: fitted on the same training rows, in the prepare child, with SciPy."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,16 +8,18 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from workers.matrix import Matrix
+from workers.stored import blocks
 
 Array = npt.NDArray[Any]
+Read = Callable[[slice], Array]
 BLOCK_ROWS = 4096
 MOST_ITERATIONS = 200
 
 
-def linear_outputs(matrix: Matrix, targets: Array, weights: Array) -> Array:
+def linear_outputs(matrix: Matrix, targets: Read, weights: Read) -> Array:
     """Answers for the matrix's test rows, (rows, n_outputs), of a softmax or least-squares model of its training rows.
 
-    `targets` (training_rows, n_outputs) and `weights` (training_rows,) are theirs. Inputs are standardised, and a
+    `targets` (rows, n_outputs) and `weights` (rows,) read those of some training rows. Inputs are standardised, and a
     little ridge, 1/N as scikit-learn has it, makes the answer unique.
     """
     n = matrix.training_rows
@@ -30,9 +33,9 @@ def linear_outputs(matrix: Matrix, targets: Array, weights: Array) -> Array:
 
 
 def _moments(X: Array) -> tuple[Array, Array]:
-    means = X.mean(axis=0, dtype=np.float64)
-    deviations = X.std(axis=0, dtype=np.float64)
-    return means, np.where(deviations > 0, deviations, 1.0)
+    means = sum((block.sum(axis=0, dtype=np.float64) for block in blocks(X)), np.zeros(X.shape[1])) / len(X)
+    squares = sum((((block - means) ** 2).sum(axis=0) for block in blocks(X)), np.zeros(X.shape[1]))
+    return means, np.where(squares > 0, np.sqrt(squares / len(X)), 1.0)
 
 
 def _standardised(X: Array, means: Array, deviations: Array) -> Array:
@@ -45,22 +48,22 @@ def _softmax(z: Array) -> Array:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def _least_squares(matrix: Matrix, targets: Array, weights: Array, means: Array, deviations: Array) -> Array:
+def _least_squares(matrix: Matrix, targets: Read, weights: Read, means: Array, deviations: Array) -> Array:
     n = matrix.training_rows
     width = matrix.n_inputs + 1
-    gram, moment = np.eye(width), np.zeros((width, targets.shape[1]))
+    gram, moment = np.eye(width), np.zeros((width, len(matrix.targets)))
     gram[-1, -1] = 0.0  # the bias is free
     for first in range(0, n, BLOCK_ROWS):
         rows = slice(first, min(n, first + BLOCK_ROWS))
         inputs = _standardised(matrix.X[rows], means, deviations)
-        weighted = inputs * weights[rows, None]
+        weighted = inputs * weights(rows)[:, None]
         gram += inputs.T @ weighted
-        moment += weighted.T @ targets[rows]
+        moment += weighted.T @ targets(rows)
     return np.asarray(np.linalg.lstsq(gram, moment, rcond=None)[0])
 
 
-def _softmax_regression(matrix: Matrix, targets: Array, weights: Array, means: Array, deviations: Array) -> Array:
-    n, shape = matrix.training_rows, (matrix.n_inputs + 1, targets.shape[1])
+def _softmax_regression(matrix: Matrix, targets: Read, weights: Read, means: Array, deviations: Array) -> Array:
+    n, shape = matrix.training_rows, (matrix.n_inputs + 1, len(matrix.classes or ()))
 
     def loss_and_gradient(flat: Array) -> tuple[float, Array]:
         parameters = flat.reshape(shape)
@@ -70,9 +73,9 @@ def _softmax_regression(matrix: Matrix, targets: Array, weights: Array, means: A
             rows = slice(first, min(n, first + BLOCK_ROWS))
             inputs = _standardised(matrix.X[rows], means, deviations)
             shares = _softmax(inputs @ parameters)
-            likelihood = np.log(np.maximum((shares * targets[rows]).sum(axis=1), np.finfo(np.float64).tiny))
-            loss -= float((weights[rows] * likelihood).sum())
-            gradient += inputs.T @ ((shares - targets[rows]) * weights[rows, None])
+            likelihood = np.log(np.maximum((shares * targets(rows)).sum(axis=1), np.finfo(np.float64).tiny))
+            loss -= float((weights(rows) * likelihood).sum())
+            gradient += inputs.T @ ((shares - targets(rows)) * weights(rows)[:, None])
         return loss / n, gradient.ravel() / n
 
     found = minimize(

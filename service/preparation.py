@@ -114,6 +114,7 @@ class Preparation:
             "validation_directory": None if other is None else str(columns_directory(storage, other)),
             "request": request._asdict(),
             "destination": str(storage / "matrices" / key),
+            "memory_bytes": self._settings.limit_ingest_memory_bytes,
             "start": start,
         }
         self._ask(job.id, message, on_done)

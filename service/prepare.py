@@ -2,10 +2,10 @@
 
 Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "path", "options", "destination", "limits"},
 {"id", "do": "fetch", "uri", "rules", "s3", "limit_bytes", "limit_seconds", "destination"},
-{"id", "do": "build", "dataset_directory", "validation_directory" (or null), "request", "destination", "start": null
-or {"spec", "source", "destination"}}, {"id", "do": "remember", "model"}, {"id", "do": "measure", "champion",
-"dataset_directory"} or {"id", "do": "score", "challenger", "champion", "anchor" (or null), …} (see `service.scoring`)
-is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}.
+{"id", "do": "build", "dataset_directory", "validation_directory" (or null), "request", "destination", "memory_bytes",
+"start": null or {"spec", "source", "destination"}}, {"id", "do": "remember", "model"}, {"id", "do": "measure",
+"champion", "dataset_directory"} or {"id", "do": "score", "challenger", "champion", "anchor" (or null), …} (see
+`service.scoring`) is answered by {"id", "ok": …} or {"id", "error": {"code", "message", "errors"}}.
 The process ends when the other end of the pipe is closed.
 """
 
@@ -21,10 +21,11 @@ from service.child import pipe_from_arguments
 from service.imports.fetch import fetch, time_limit
 from service.imports.s3 import Bucket
 from service.ingest import ingest_file
-from service.resources import memory_limit
+from service.resources import memory_limit, too_much_to_build
 from service.uris import rules_from_json
 from workers.errors import GradsumError
-from workers.matrix import build, request_from_json
+from workers.matrix import request_from_json
+from workers.matrix_build import build
 from workers.spec import JobSpec
 from workers.start import write_start
 
@@ -72,13 +73,18 @@ def _do(message: dict[str, Any]) -> dict[str, Any]:
     if message["do"] == "fetch":
         return _fetch(message, destination)
     if message["do"] == "build":
-        other = message.get("validation_directory")
-        request = request_from_json(message["request"])
-        matrix = build(Path(message["dataset_directory"]), request, destination, other and Path(other))
-        if message["start"] is not None:
-            _write_start(matrix, **message["start"])
-        return matrix
+        with memory_limit(message.get("memory_bytes"), too_much_to_build):
+            return _build(message, destination)
     raise ValueError(f"unknown request {message['do']!r}")
+
+
+def _build(message: dict[str, Any], destination: Path) -> dict[str, Any]:
+    other = message.get("validation_directory")
+    request = request_from_json(message["request"])
+    matrix = build(Path(message["dataset_directory"]), request, destination, other and Path(other))
+    if message["start"] is not None:
+        _write_start(matrix, **message["start"])
+    return matrix
 
 
 def _compare(message: dict[str, Any]) -> dict[str, Any]:

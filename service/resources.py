@@ -3,7 +3,7 @@
 import contextlib
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pyarrow as pa
@@ -14,9 +14,27 @@ ENVIRONMENT = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 """What a process that uses `memory_limit` must be started with: pyarrow's own pools reserve a gigabyte at once."""
 
 
+def too_much_memory(n_bytes: int) -> DataError:
+    """What to say of a file that takes more than `n_bytes` of memory."""
+    return DataError(
+        f"Reading the file takes more memory than the {n_bytes:,} bytes that are allowed "
+        f"(GRADSUM_LIMIT_INGEST_MEMORY_BYTES). Keep the rows and columns that matter.",
+        code="file_too_large",
+    )
+
+
+def too_much_to_build(n_bytes: int) -> DataError:
+    """What to say of a training matrix that takes more than `n_bytes` of memory to build."""
+    return DataError(
+        f"Building the training matrix takes more memory than the {n_bytes:,} bytes that are allowed "
+        f"(GRADSUM_LIMIT_INGEST_MEMORY_BYTES). Raise the limit, or leave out columns that do not matter.",
+        code="matrix_too_large",
+    )
+
+
 @contextlib.contextmanager
-def memory_limit(n_bytes: int | None) -> Iterator[None]:
-    """Let this process have `n_bytes` more memory (Linux); DataError `file_too_large` where it asks for more.
+def memory_limit(n_bytes: int | None, refusal: Callable[[int], DataError] = too_much_memory) -> Iterator[None]:
+    """Let this process have `n_bytes` more memory (Linux); the DataError `refusal` where it asks for more.
 
     It limits data (RLIMIT_DATA), not addresses: pyarrow and BLAS reserve far more addresses than they use.
     """
@@ -32,15 +50,6 @@ def memory_limit(n_bytes: int | None) -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise too_much_memory(n_bytes) from None
+        raise refusal(n_bytes) from None
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
-
-
-def too_much_memory(n_bytes: int) -> DataError:
-    """What to say of a file that takes more than `n_bytes` of memory."""
-    return DataError(
-        f"Reading the file takes more memory than the {n_bytes:,} bytes that are allowed "
-        f"(GRADSUM_LIMIT_INGEST_MEMORY_BYTES). Keep the rows and columns that matter.",
-        code="file_too_large",
-    )

@@ -15,10 +15,13 @@ from service.comparison import compare_data, difference
 from service.gate import KEPT_SKILL
 from service.linear import linear_outputs
 from workers.errors import DataError, GradsumError
-from workers.files import write_atomically
-from workers.matrix import MatrixRequest, open_matrix, read_split, request_from_json
+from workers.files import scratch_directory, write_atomically
+from workers.matrix import MatrixRequest, open_matrix, request_from_json
+from workers.matrix_rows import read_split
 from workers.model import Model, load
-from workers.scoring import Rows, constant_outputs, costs, outputs, read_rows, scores
+from workers.scoring import Rows, TrainingRows, constant_outputs, costs, outputs, read_rows, scores
+from workers.split import TEST
+from workers.stored import spans, texts_at
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +59,7 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
     if not (candidate.dataset_directory / "columns.json").exists():
         raise DataError("the data that the champion learned from was deleted", code="incomparable")
     made = {
-        "statistics": statistics_of(read_whole(candidate.dataset_directory)),
+        "statistics": statistics_of(read_whole(candidate.dataset_directory), candidate.dataset_directory.parent),
         "tested_from": _tested_from(candidate.dataset_directory, candidate.request),
         "skill": _own_skill(candidate),
     }
@@ -67,7 +70,8 @@ def reference_of(candidate: Candidate) -> dict[str, Any]:
 def measure_data(champion: Candidate, dataset_directory: Path) -> dict[str, Any]:
     """How new data differs from the champion's, for `service.data_check`."""
     used = [*champion.request.targets, *champion.request.features]
-    return compare_data(reference_of(champion)["statistics"], read_whole(dataset_directory), used)
+    columns = read_whole(dataset_directory)
+    return compare_data(reference_of(champion)["statistics"], columns, used, dataset_directory.parent)
 
 
 def score(
@@ -82,13 +86,29 @@ def score(
     seed: int,
 ) -> dict[str, Any]:
     """The evidence that `service.gate.decide` wants: scores of all on the test rows of the challenger's job."""
+    with scratch_directory(challenger.dataset_directory.parent) as scratch:
+        return _score(challenger, champion, anchor, matrix_directory, metric, confidence, seed, scratch, linear=linear)
+
+
+def _score(
+    challenger: Candidate,
+    champion: Candidate,
+    anchor: Candidate | None,
+    matrix_directory: Path,
+    metric: str,
+    confidence: float,
+    seed: int,
+    scratch: Path,
+    *,
+    linear: bool,
+) -> dict[str, Any]:
     try:
         _refuse_incomparable(challenger, champion, metric)
         model, other = load(challenger.model_directory), load(champion.model_directory)
         if model.classes != other.classes:
             raise DataError("other classes", code="incomparable")
         training, test = read_rows(
-            challenger.dataset_directory, challenger.request, model.classes, challenger.spec["class_weight"]
+            challenger.dataset_directory, challenger.request, model.classes, challenger.spec["class_weight"], scratch
         )
         theirs = outputs(other, test)
         anchored = None if anchor is None else _anchor_outputs(challenger, anchor, metric, test)
@@ -133,9 +153,9 @@ class _How:
         return list(difference(own, others, self._confidence, self._seed))
 
 
-def _versus_linear(matrix_directory: Path, training: Rows, how: _How, own: Array) -> dict[str, Any]:
+def _versus_linear(matrix_directory: Path, training: TrainingRows, how: _How, own: Array) -> dict[str, Any]:
     matrix = open_matrix(matrix_directory)
-    weights = training.loss_weights() if how.metric == "test_loss" else training.weights
+    weights = training.loss_weights if how.metric == "test_loss" else training.weights
     answers = linear_outputs(matrix, training.targets, weights)
     return {"linear": how.scores(answers), "versus_linear": float(np.mean(own - how.costs(answers)))}
 
@@ -182,19 +202,23 @@ def _own_skill(candidate: Candidate) -> float:
     """On the model's own test rows; 0 where it has none."""
     if not candidate.request.split["test"]:
         return 0.0
-    model = load(candidate.model_directory)
-    training, test = read_rows(
-        candidate.dataset_directory, candidate.request, model.classes, candidate.spec["class_weight"]
-    )
+    model, directory = load(candidate.model_directory), candidate.dataset_directory
+    with scratch_directory(directory.parent) as scratch:
+        training, test = read_rows(directory, candidate.request, model.classes, candidate.spec["class_weight"], scratch)
+        constants = constant_outputs(training, len(test.weights))
     how = _How(candidate.spec, "test_loss", test, confidence=0.95, seed=0)
-    return _skill(how.costs(outputs(model, test)), how.costs(constant_outputs(training, len(test.weights))))
+    return _skill(how.costs(outputs(model, test)), how.costs(constants))
 
 
 def _tested_from(directory: Path, request: MatrixRequest) -> float | str | None:
     """With a split by time, the time at which the test rows begin."""
     if request.split["by"] != "time" or not request.split["test"]:
         return None
-    columns, split = read_split(directory, request)
-    column = columns[request.split["column"]]
-    first = column.values[split.test].min()
-    return float(first) if column.categories is None else column.categories[int(first)]
+    with scratch_directory(directory.parent) as scratch:
+        columns, split = read_split(directory, request, scratch)
+        column = columns[request.split["column"]]
+        tests = (column.values[rows][split.parts[rows] == TEST] for rows in spans(len(split.parts)))
+        if column.categories is None:
+            return min(float(block.min()) for block in tests if len(block))
+        texts = column.categories
+        return min(text for block in tests for text in texts_at(texts, np.unique(block)))

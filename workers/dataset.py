@@ -2,8 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Iterable
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,27 @@ import numpy.typing as npt
 
 from .errors import DataError
 from .integrity import block_hashes
+from .stored import StoredArray, StoredTexts, Texts, Values, blocks, changed
 
 Array = npt.NDArray[Any]
+
+
+class Block(NamedTuple):
+    """Some rows of a column, in memory."""
+
+    values: Array
+    missing: Array | None
+
+    @property
+    def present(self) -> Array:
+        """The values that are not missing."""
+        return self.values if self.missing is None else self.values[~self.missing]
+
+    def filled(self, fill: Any) -> Array:  # noqa: ANN401 - a number or a code
+        """The values, `fill` in the place of missing ones."""
+        if self.missing is None:
+            return self.values
+        return np.where(self.missing, np.array(fill, self.values.dtype), self.values)
 
 
 class Column(NamedTuple):
@@ -22,14 +41,22 @@ class Column(NamedTuple):
     `type` is "number" (values: float64, 0.0 where missing), "category", "text" or "date" (values: int32
     positions in `categories`, which are sorted by code point; -1 where missing; dates are texts in ISO 8601). A "text"
     column of very many texts has them in no order, and some of them several times.
-    `missing` is None where no value is missing.
+    `missing` is None where no value is missing. Read from a dataset, values, and texts and dates, stay on disk.
     """
 
     name: str
     type: str
-    values: Array  # (rows,)
-    missing: Array | None  # (rows,) bool
-    categories: tuple[str, ...] | None
+    values: Values  # (rows,)
+    missing: Values | None  # (rows,) bool
+    categories: Texts | None
+
+    def block(self, rows: slice) -> Block:
+        """These rows of the column."""
+        return Block(self.values[rows], None if self.missing is None else self.missing[rows])
+
+    def count_missing(self) -> int:
+        """How many values are missing."""
+        return 0 if self.missing is None else sum(int(np.count_nonzero(block)) for block in blocks(self.missing))
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:
@@ -42,7 +69,7 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     try:
         metadata: dict[str, Any] = json.loads((directory / "columns.json").read_bytes())
     except (OSError, ValueError):
-        raise _changed("columns.json") from None
+        raise changed("columns.json") from None
     return metadata
 
 
@@ -54,34 +81,29 @@ def read_columns(directory: Path, names: Iterable[str]) -> dict[str, Column]:
     """
     metadata = read_metadata(directory)
     described = {column["name"]: (place, column) for place, column in enumerate(metadata["columns"])}
+    written: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, hashes in metadata.get("files", {}).items():  # datasets of earlier versions have none
+        written[name[:6]][name] = hashes
     columns = {}
     for name in names:
         if name not in described:
             nearest = difflib.get_close_matches(name, described, n=1)
             hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
             raise DataError(f"The dataset has no column '{name}'.{hint}", code="column_not_found")
-        check_files(directory, metadata, f"{described[name][0]:06d}")
-        columns[name] = _read_column(directory, *described[name])
+        columns[name] = _column(directory, *described[name])  # from here on a change is noticed when it is read
+        _check_files(directory, written[f"{described[name][0]:06d}"])
     return columns
 
 
-def check_files(directory: Path, metadata: dict[str, Any], beginning: str = "") -> None:
-    """DataError `data_changed` where a file whose name begins so does not hold what was written.
-
-    Datasets of earlier versions have no hashes.
-    """
-    for name, written in metadata.get("files", {}).items():
-        if name.startswith(beginning) and _hashes(directory / name) != written:
-            raise _changed(name)
+def check_files(directory: Path, metadata: dict[str, Any]) -> None:
+    """DataError `data_changed` where a file does not hold what was written."""
+    _check_files(directory, metadata.get("files", {}))
 
 
-def _changed(name: str) -> DataError:
-    return DataError(
-        f"The file {name} of the dataset is not as it was written: something changed it since. Nothing was trained on "
-        f"it. Add the same data again under another name: that makes the file anew.",
-        code="data_changed",
-        field="dataset",
-    )
+def _check_files(directory: Path, files: Mapping[str, Any]) -> None:
+    for name, written in files.items():
+        if _hashes(directory / name) != written:
+            raise changed(name)
 
 
 def _hashes(path: Path) -> dict[str, Any] | None:
@@ -91,27 +113,22 @@ def _hashes(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _read_column(directory: Path, place: int, description: dict[str, Any]) -> Column:
-    missing = _load(directory, place, ".missing") if description["nulls"] else None
-    categories = description["categories"]
-    if description["type"] in {"text", "date"}:
-        categories = _texts(directory, place)
+def _column(directory: Path, place: int, description: dict[str, Any]) -> Column:
+    kind, categories = description["type"], description["categories"]
+
+    def stored(suffix: str = "") -> StoredArray:
+        return StoredArray(directory / f"{place:06d}{suffix}.npy")
+
     return Column(
         name=description["name"],
-        type=description["type"],
-        values=_load(directory, place),
-        missing=missing,
-        categories=None if categories is None else tuple(categories),
+        type=kind,
+        values=stored(),
+        missing=stored(".missing") if description["nulls"] else None,
+        categories=(
+            StoredTexts(stored(".text"), stored(".offsets"))
+            if kind in {"text", "date"}
+            else None
+            if categories is None
+            else tuple(categories)
+        ),
     )
-
-
-def _texts(directory: Path, place: int) -> list[str]:
-    """The distinct texts of a column that has too many of them for `columns.json`."""
-    data = _load(directory, place, ".text").tobytes()
-    ends = _load(directory, place, ".offsets").tolist()
-    return [data[start:end].decode() for start, end in pairwise(ends)]
-
-
-def _load(directory: Path, place: int, suffix: str = "") -> Array:
-    array: Array = np.load(directory / f"{place:06d}{suffix}.npy", allow_pickle=False)
-    return array

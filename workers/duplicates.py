@@ -1,53 +1,85 @@
 """Rows that stand in more than one part of a matrix, with the same features and target: figures on them flatter."""
 
-from collections.abc import Sequence
-from typing import Any
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from workers.dataset import Column
+from workers.distinct import Piles, counted
 from workers.randomness import words_at
-from workers.split import Split
+from workers.split import PARTS
+from workers.stored import blocks, spans, texts_at, texts_at_once
 
 Words = npt.NDArray[np.uint64]
+NO_NUMBER = np.float64(np.nan).view(np.uint64)
 
 
-def warnings_of_shared_rows(columns: Sequence[Column], split: Split) -> list[str]:
-    """A warning where held-out rows equal training rows in all of these columns; none where there are no such rows."""
-    words = words_of_rows(columns)
-    training = np.unique(words[split.training])
-    counts = {
-        name: int(np.isin(words[rows], training).sum())
-        for name, rows in (("validation", split.validation), ("test", split.test))
-    }
-    shared = " and ".join(
-        f"{count} of {len(getattr(split, name))} {name} rows" for name, count in counts.items() if count
-    )
-    if not shared:
-        return []
-    advice = "Remove repeated rows, or keep what belongs together on one side with split.by group."
-    return [f"{shared} stand in training too, same features and target: their figures look too good. {advice}"]
+class SharedRows:
+    """Finds held-out rows that equal training rows, from the words of all rows, which it keeps in `scratch`."""
+
+    def __init__(self, scratch: Path, sizes: Sequence[int]) -> None:
+        self._sizes = sizes
+        self._piles = [Piles(scratch, f"words-{part}", sizes[0]) for part in range(len(sizes))]
+
+    def add(self, words: Words, ends: Sequence[int]) -> None:
+        """Take the words of more rows, those of one part after those of the other."""
+        if any(self._sizes[1:]):
+            for piles, part in zip(self._piles, np.split(words, ends[:-1]), strict=True):
+                piles.add(part)
+
+    def warnings(self) -> list[str]:
+        """A warning where held-out rows equal training rows in all columns; none where there are no such rows."""
+        counts = [0] * (len(PARTS) - 1)
+        for training, *held_out in zip(*self._piles, strict=True):
+            if any(map(len, held_out)):
+                known, _ = counted(training)
+                for place, words in enumerate(held_out):
+                    counts[place] += sum(_count_known(block, known) for block in blocks(words))
+        parts = zip(counts, self._sizes[1:], PARTS[1:], strict=True)
+        shared = " and ".join(f"{count} of {size} {name} rows" for count, size, name in parts if count)
+        if not shared:
+            return []
+        advice = "Remove repeated rows, or keep what belongs together on one side with split.by group."
+        return [f"{shared} stand in training too, same features and target: their figures look too good. {advice}"]
 
 
-def words_of_rows(columns: Sequence[Column]) -> Words:
-    """A 64-bit word for each row, equal for equal rows; for others, equal by chance once in 2⁶⁴ pairs."""
-    words = np.zeros(len(columns[0].values), np.uint64)
+def words_of_rows(columns: Sequence[Column]) -> Iterator[Words]:
+    """A 64-bit word for each row, equal for equal rows; for others, equal by chance once in 2⁶⁴ pairs; by blocks."""
+    length = min(texts_at_once(column.categories) for column in columns)
+    for rows in spans(len(columns[0].values), length):
+        yield words_of_block(columns, rows)
+
+
+def words_of_block(columns: Sequence[Column], rows: slice) -> Words:
+    """The words of these rows."""
+    words = np.zeros(rows.stop - rows.start, np.uint64)
     scratch = np.empty_like(words)
     for column in columns:
-        for values in _bits(column):
-            words_at(np.uint64(1), np.bitwise_xor(words, values, out=words), scratch)
+        words_at(np.uint64(1), np.bitwise_xor(words, _bits(column, rows), out=words), scratch)
     return words
 
 
-def _bits(column: Column) -> list[Any]:
+def _bits(column: Column, rows: slice) -> Words:
+    """What tells the values of a column apart, missing ones too."""
+    block = column.block(rows)
     if column.type == "number":
-        values = (column.values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-    else:
-        places = column.values.astype(np.int64)
-        if column.type == "text" and column.categories:  # where the same text may stand more than once
-            first: dict[str, int] = {}
-            known = np.array([first.setdefault(text, place) for place, text in enumerate(column.categories)])
-            places = np.where(places < 0, places, known[places])
-        values = places.view(np.uint64)
-    return [values] if column.missing is None else [values, column.missing.astype(np.uint64)]
+        bits = np.asarray(block.values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
+        return bits if block.missing is None else np.where(block.missing, NO_NUMBER, bits)
+    if column.type != "text" or column.categories is None:
+        return block.values.astype(np.int64).view(np.uint64)
+    texts = texts_at(column.categories, block.present)  # the same text may stand more than once in their list
+    data = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    bits = np.zeros(len(block.values), np.uint64)
+    bits[slice(None) if block.missing is None else ~block.missing] = np.frombuffer(data, np.uint64)
+    return bits
+
+
+def _count_known(words: Words, known: Words) -> int:
+    """How many of the words are among `known`, which are ascending."""
+    if not len(known):
+        return 0
+    places = np.minimum(np.searchsorted(known, words), len(known) - 1)
+    return int(np.count_nonzero(known[places] == words))

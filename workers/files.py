@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -41,6 +43,13 @@ def publish_directory(temporary: Path, final: Path) -> None:
             raise
         shutil.rmtree(temporary)
     sync_directory(final.parent)
+
+
+@contextmanager
+def scratch_directory(beside: Path | None = None) -> Iterator[Path]:
+    """A directory for the time of the block, in `beside` or where the system has such; its name begins with a dot."""
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".scratch-") as directory:
+        yield Path(directory)
 
 
 def remove(path: Path) -> None:

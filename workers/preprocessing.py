@@ -1,12 +1,10 @@
-"""What a model does to raw columns before its first layer: fitted on training rows only, saved with the model."""
+"""What a model does to raw columns before its first layer: fitted by `workers.fitting`, saved with the model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from .errors import DataError
 
 Array = npt.NDArray[Any]
 
@@ -42,77 +40,6 @@ class Preprocessing(NamedTuple):
     def n_inputs(self) -> int:
         """How many inputs the first layer has."""
         return sum(_width(feature) for feature in self.features)
-
-
-def fit(
-    columns: Mapping[str, Array],
-    categories: Mapping[str, Sequence[str]],
-    training_rows: Array,
-    *,
-    standardize: bool,
-    fills: Mapping[str, Any] | None = None,
-    missing_markers: Sequence[str] = (),
-    max_categories: int | None = None,
-) -> tuple[Preprocessing, list[str]]:
-    """The preprocessing of `columns`, in their order, and warnings about what the model can't learn from.
-
-    A column that `categories` names holds positions in that list of texts; the others are float64. None has missing
-    values any more: `fills` says what was put in their place (`workers.imputation`). Means
-    and deviations are float64 (ddof 0). Categories with fewer than max(2, 0.1 % of) training rows are left out, so that
-    they count as unknown in training and in prediction; so are the least frequent of more than `max_categories`.
-    """
-    features: list[NumberFeature | CategoryFeature] = []
-    warnings = []
-    for name, column in columns.items():
-        values = column[training_rows]
-        if name in categories:
-            feature, dropped = _fit_category(name, values, categories[name], max_categories)
-            features.append(feature)
-            warnings += [_about_dropped(feature, dropped)] if dropped else []
-        else:
-            features.append(_fit_number(name, values, standardize=standardize))
-        if (values == values[0]).all():
-            warnings.append(f"Column '{name}' has the same value in all training rows: the model can't learn from it.")
-    filled = (feature._replace(fill=(fills or {}).get(feature.name)) for feature in features)
-    return Preprocessing(tuple(filled), tuple(missing_markers)), warnings
-
-
-def _fit_number(name: str, values: Array, *, standardize: bool) -> NumberFeature:
-    if not standardize:
-        return NumberFeature(name, 0.0, 1.0)
-    if (values == values[0]).all():
-        return NumberFeature(name, float(values[0]), 1.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = float(values.mean()), float(values.std())
-    if not np.isfinite([mean, std]).all():
-        raise DataError(
-            f"The values of column '{name}' are too large to be standardised (up to {np.abs(values).max():g}). "
-            f"Scale the column, or leave it out of the features.",
-            code="nonfinite_values",
-            field="features",
-        )
-    return NumberFeature(name, mean, std or 1.0)
-
-
-def _fit_category(
-    name: str, codes: Array, categories: Sequence[str], max_categories: int | None
-) -> tuple[CategoryFeature, int]:
-    """The feature, and how many categories it leaves out to have no more than `max_categories`.
-
-    Positions are in the order of code points, so the sort, which is stable, puts the first by code point first on ties.
-    """
-    counts = np.bincount(codes, minlength=len(categories))
-    common = np.flatnonzero(counts >= max(2, 0.001 * len(codes)))
-    kept = common[np.argsort(-counts[common], kind="stable")][:max_categories]
-    return CategoryFeature(name, tuple(sorted(categories[code] for code in kept.tolist()))), len(common) - len(kept)
-
-
-def _about_dropped(feature: CategoryFeature, dropped: int) -> str:
-    kept = len(feature.categories)
-    return (
-        f"Column '{feature.name}' has {kept + dropped} categories that are not rare, and preprocessing.max_categories "
-        f"is {kept}: the {dropped} least frequent count as unknown."
-    )
 
 
 def transform(preprocessing: Preprocessing, columns: Mapping[str, Array]) -> Array:

@@ -10,12 +10,12 @@ from workers.held_out import check_split, check_split_column, check_validation_c
 from workers.presets import apply_preset
 from workers.sense import check_sense, check_weights, doubts
 from workers.spec import JobSpec
+from workers.targets import MOST_CLASSES
 
 Column = Mapping[str, Any]
 """A column's metadata: name, type, distinct_values, whole, categories (see `workers.dataset`)."""
 
 LARGEST_AUTOMATIC_CLASS_COUNT = 20
-MOST_CLASSES = 1000
 
 
 class DatasetFacts(NamedTuple):

@@ -9,11 +9,14 @@ import numpy.typing as npt
 
 from .dataset import Column
 from .errors import DataError
-from .matrix import MatrixRequest, read_split
+from .matrix import MatrixRequest
+from .matrix_rows import read_split
 from .metrics import accuracy, r2
 from .model import Model, outputs_of
 from .preprocessing import CategoryFeature, NumberFeature, known_codes
-from .weights import class_weights
+from .split import TEST, TRAINING, Split
+from .stored import ScratchArray, Values, blocks, spans, texts_at
+from .weights import weights_of_counts
 
 Array = npt.NDArray[Any]
 TINY = np.finfo(np.float64).tiny
@@ -33,35 +36,104 @@ class Rows(NamedTuple):
         return np.asarray(self.weights * self.class_weights)
 
 
+class TrainingRows(NamedTuple):
+    """What the training rows answer and count, on disk."""
+
+    answers: Sequence[Values]  # (rows,) each: their places among the classes, or the numbers of each target
+    row_weights: Values
+    n_classes: int | None
+    by_class: Array | None
+
+    @property
+    def n_rows(self) -> int:
+        """How many they are."""
+        return len(self.row_weights)
+
+    def targets(self, rows: slice) -> Array:
+        """As in `Rows`."""
+        return _targets([answers[rows] for answers in self.answers], self.n_classes)
+
+    def weights(self, rows: slice) -> Array:
+        """As in `Rows`."""
+        return self.row_weights[rows]
+
+    def loss_weights(self, rows: slice) -> Array:
+        """As in `Rows`."""
+        return np.asarray(self.weights(rows) * _of_class(self.answers[0][rows], self.by_class))
+
+
 def read_rows(
     dataset_directory: Path,
     request: MatrixRequest,
     classes: Sequence[str | int | float] | None,
     class_weight: str | Mapping[str, float] | None,
-) -> tuple[Rows, Rows]:
-    """The training rows, without their columns, and the test rows that `request` makes of a dataset.
+    scratch: Path,
+) -> tuple[TrainingRows, Rows]:
+    """The training rows, without their features, and the test rows that `request` makes of a dataset.
 
-    `classes` are the model's; DataError `incomparable` where a row has another one.
+    `classes` are the model's; DataError `incomparable` where a row has another one. Training rows lie in the directory
+    `scratch`, test rows in memory.
     """
-    columns, split = read_split(dataset_directory, request)
-    named, features = request.weight_column, [columns[name] for name in request.features]
-    answers = _answers([columns[name] for name in request.targets], classes)
-    weights = np.ones(len(answers)) if named is None else columns[named].values.astype(np.float64)
-    by_class = class_weights(class_weight, classes, answers[split.training])
+    columns, split = read_split(dataset_directory, request, scratch)
+    targets, named = [columns[name] for name in request.targets], request.weight_column
+    dtype = np.float64 if classes is None else np.intp
+    training = [ScratchArray(scratch / f"answers-{place}", dtype) for place in range(len(targets))]
+    training.append(ScratchArray(scratch / "weights", np.float64))
+    tests: list[list[Array]] = []
+    for rows in spans(len(split.parts)):
+        parts = split.parts[rows]
+        found = [_answers(column, rows, classes) for column in targets]
+        found.append(np.ones(len(parts)) if named is None else columns[named].values[rows])
+        for kept, values in zip(training, found, strict=True):
+            kept.append(values[parts == TRAINING])
+        tests.append([values[parts == TEST] for values in found])
+    *answers, weights = training
+    *tested, weighs = (np.concatenate(part) for part in zip(*tests, strict=True))
+    n_classes = None if classes is None else len(classes)
+    by_class = None if classes is None or class_weight is None else _by_class(class_weight, classes, answers[0])
+    features = {name: _test_rows(columns[name], split) for name in request.features}
+    test = Rows(features, _targets(tested, n_classes), weighs, _of_class(tested[0], by_class))
+    return TrainingRows(answers, weights, n_classes, by_class), test
 
-    def part(rows: Array, features: Sequence[Column]) -> Rows:
-        of_class = np.ones(len(rows)) if by_class is None else by_class[answers[rows]]
-        targets = answers[rows] if classes is None else np.eye(len(classes))[answers[rows]]
-        return Rows({column.name: _part(column, rows) for column in features}, targets, weights[rows], of_class)
 
-    return part(split.training, []), part(split.test, features)
+def _by_class(class_weight: str | Mapping[str, float], classes: Sequence[str | int | float], answers: Values) -> Array:
+    counts = np.zeros(len(classes), np.intp)
+    for block in blocks(answers):
+        counts += np.bincount(block, minlength=len(classes))
+    return weights_of_counts(class_weight, classes, counts)
 
 
-def _answers(columns: Sequence[Column], classes: Sequence[str | int | float] | None) -> Array:
-    """Each row's place among the classes, (rows,); for a regression the targets, (rows, n_targets) in float64."""
-    if classes is not None:
-        return _places(columns[0], classes)
-    return np.stack([column.values for column in columns], axis=1).astype(np.float64)
+def _of_class(answers: Array, by_class: Array | None) -> Array:
+    return np.ones(len(answers)) if by_class is None else by_class[answers]
+
+
+def _targets(answers: Sequence[Array], n_classes: int | None) -> Array:
+    return np.stack(answers, axis=1) if n_classes is None else np.eye(n_classes)[answers[0]]
+
+
+def _answers(column: Column, rows: slice, classes: Sequence[str | int | float] | None) -> Array:
+    """Each row's place among the classes; for a regression the numbers."""
+    if classes is None:
+        return column.values[rows]
+    distinct, codes = np.unique(column.values[rows], return_inverse=True)
+    labels: Sequence[Any] = distinct.tolist() if column.categories is None else texts_at(column.categories, distinct)
+    place = {label: number for number, label in enumerate(classes)}
+    found = np.array([place.get(label, -1) for label in labels], dtype=np.intp)[codes]
+    if (found < 0).any():
+        label = labels[int(codes[np.flatnonzero(found < 0)[0]])]
+        raise DataError(f"Class {label!r} is not one of the model's.", code="incomparable")
+    return found
+
+
+def _test_rows(column: Column, split: Split) -> Column:
+    """The column of the test rows, in memory."""
+    found = []
+    for rows in spans(len(split.parts)):
+        block, tests = column.block(rows), split.parts[rows] == TEST
+        found.append((block.values[tests], None if block.missing is None else block.missing[tests]))
+    values, missing = zip(*found, strict=True)
+    mask = None if column.missing is None else np.concatenate(missing)
+    return column._replace(values=np.concatenate(values), missing=mask)
 
 
 def outputs(model: Model, rows: Rows) -> Array:
@@ -73,11 +145,13 @@ def outputs(model: Model, rows: Rows) -> Array:
     return outputs_of(model, columns)
 
 
-def constant_outputs(training: Rows, n_rows: int) -> Array:
+def constant_outputs(training: TrainingRows, n_rows: int) -> Array:
     """What a model answers that knows no feature: the shares of the classes, or the means, of the training rows."""
-    weights = training.loss_weights()
-    means = np.einsum("i,ij->j", weights, training.targets) / weights.sum()
-    return np.tile(means, (n_rows, 1))
+    sums, total = np.zeros(1), 0.0
+    for rows in spans(training.n_rows):
+        weights = training.loss_weights(rows)
+        sums, total = sums + np.einsum("i,ij->j", weights, training.targets(rows)), total + weights.sum()
+    return np.tile(sums / total, (n_rows, 1))
 
 
 def costs(answers: Array, rows: Rows, metric: str, loss: str, output_activation: str) -> Array:
@@ -124,23 +198,6 @@ def _costs(answers: Array, targets: Array, weights: Array, metric: str, loss: st
     return np.asarray(-errors.sum(axis=1))
 
 
-def _places(column: Column, classes: Sequence[str | int | float]) -> Array:
-    """Each row's place in `classes`."""
-    labels: Sequence[Any] = column.categories if column.categories is not None else np.unique(column.values).tolist()
-    place = {label: number for number, label in enumerate(classes)}
-    codes = column.values if column.categories is not None else np.searchsorted(np.array(labels), column.values)
-    found = np.array([place.get(label, -1) for label in labels], dtype=np.intp)[codes]
-    if (found < 0).any():
-        label = labels[int(codes[np.flatnonzero(found < 0)[0]])]
-        raise DataError(f"Class {label!r} is not one of the model's.", code="incomparable")
-    return found
-
-
-def _part(column: Column, rows: Array) -> Column:
-    missing = None if column.missing is None else column.missing[rows]
-    return column._replace(values=column.values[rows], missing=missing)
-
-
 def _input(feature: NumberFeature | CategoryFeature, columns: Mapping[str, Column]) -> Array:
     """A column as `workers.model` takes it."""
     column = columns.get(feature.name)
@@ -148,16 +205,13 @@ def _input(feature: NumberFeature | CategoryFeature, columns: Mapping[str, Colum
     if column is None or (column.type == "number") != is_number:
         found = "is not there" if column is None else f"is {column.type}"
         raise DataError(f"Column '{feature.name}', which the champion reads, {found}.", code="incomparable")
-    missing = column.missing if column.missing is not None and column.missing.any() else None
+    values, missing = column.block(slice(None))
+    missing = missing if missing is not None and missing.any() else None
     if missing is not None and feature.fill is None:
         raise DataError(
             f"Column '{feature.name}' has missing values that the champion can't fill.", code="incomparable"
         )
     if isinstance(feature, CategoryFeature):
-        codes = known_codes(feature, column.values, column.categories or ())
-        return (
-            codes
-            if missing is None
-            else np.where(missing, known_codes(feature, np.array([0]), [feature.fill or ""]), codes)
-        )
-    return column.values if missing is None else np.where(missing, float(feature.fill or 0), column.values)
+        texts = () if column.categories is None else column.categories[:]
+        return known_codes(feature, values, [*texts, feature.fill or ""])
+    return values if missing is None else np.where(missing, float(feature.fill or 0), values)

@@ -1,5 +1,6 @@
-"""The rows of a second dataset that validate: its columns put behind those of the dataset that trains."""
+"""The rows of a second dataset that validate: its columns in the codes of the dataset that trains."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,36 @@ import numpy.typing as npt
 
 from .dataset import Column
 from .errors import DataError
+from .stored import Values, blocks, texts_at
+from .targets import distinct_values
 
 Array = npt.NDArray[Any]
 SHOWN = 5
 
 
-def appended(column: Column, theirs: Column, *, is_target: bool) -> Column:
-    """The column with the values of the validation dataset's behind its own.
+@dataclass(frozen=True)
+class Recoded:
+    """The codes of another list of texts; `codes` has the new one for each old one, and for -1 at its end."""
+
+    values: Values
+    codes: Array
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the new codes."""
+        return self.codes.dtype
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> Array:
+        """The new codes of a range of rows, in memory."""
+        return np.asarray(self.codes[self.values[rows]])
+
+
+def recoded(column: Column, theirs: Column, *, is_target: bool) -> Column:
+    """The column of the validation dataset, its texts in the codes of `column`, those that are new to it behind them.
 
     DataError where one holds numbers and the other text, or where classes (`is_target`) are not known in training.
     """
@@ -27,40 +51,27 @@ def appended(column: Column, theirs: Column, *, is_target: bool) -> Column:
         )
     if is_target:
         _refuse_unknown_classes(column, theirs)
-    missing = None
-    if column.missing is not None or theirs.missing is not None:
-        missing = np.concatenate([_mask(column), _mask(theirs)])
     if column.categories is None or theirs.categories is None:
-        return column._replace(values=np.concatenate([column.values, theirs.values]), missing=missing)
-    categories = tuple(sorted({*column.categories, *theirs.categories}))
-    values = np.concatenate([_moved(side, categories) for side in (column, theirs)])
-    return column._replace(values=values, missing=missing, categories=categories)
-
-
-def _mask(column: Column) -> Array:
-    return np.zeros(len(column.values), bool) if column.missing is None else column.missing
-
-
-def _moved(column: Column, categories: tuple[str, ...]) -> Array:
-    """The column's positions in `categories`, -1 where missing."""
-    place = {text: code for code, text in enumerate(categories)}
-    moves = [place[text] for text in column.categories or ()]
-    moved: Array = np.array([*moves, -1], np.int32)[column.values]
-    return moved
+        return theirs
+    place = {text: code for code, text in enumerate(column.categories[:])}
+    codes = [place.setdefault(text, len(place)) for text in theirs.categories[:]]
+    return theirs._replace(values=Recoded(theirs.values, np.array([*codes, -1], np.int32)), categories=tuple(place))
 
 
 def _refuse_unknown_classes(column: Column, theirs: Column) -> None:
-    unknown = sorted(_classes(theirs) - _classes(column))
-    if unknown:
-        shown = ", ".join(f"{label:g}" if isinstance(label, float) else repr(label) for label in unknown[:SHOWN])
+    known = distinct_values(column)
+    if column.categories is not None and theirs.categories is not None:
+        labels = set(texts_at(column.categories, known))
+        known = np.array([code for code, text in enumerate(theirs.categories[:]) if text in labels])
+    unknown = np.empty(0, theirs.values.dtype)
+    for block in blocks(theirs.values):
+        unknown = np.union1d(unknown, np.setdiff1d(block, known))[:SHOWN]
+    if len(unknown):
+        found = unknown.tolist() if theirs.categories is None else texts_at(theirs.categories, unknown)
+        shown = ", ".join(f"{label:g}" if isinstance(label, float) else repr(label) for label in found)
         raise DataError(
             f"The validation dataset has classes in '{column.name}' that the dataset has not: {shown}. The model "
             f"could never answer with them. Remove these rows, or add some of each to the dataset.",
             code="unknown_classes",
             field="validation_dataset",
         )
-
-
-def _classes(column: Column) -> set[Any]:
-    present = np.unique(column.values).tolist()
-    return set(present) if column.categories is None else {column.categories[code] for code in present}

@@ -16,7 +16,15 @@ def class_weights(
     """
     if asked is None or classes is None:
         return None
+    return weights_of_counts(asked, classes, np.bincount(y, minlength=len(classes)))
+
+
+def weights_of_counts(
+    asked: str | Mapping[str, float], classes: Sequence[str | int | float], counts: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """The same, where it is known how many training rows each class has."""
     if isinstance(asked, Mapping):
         return np.array([asked.get(str(label), 1.0) for label in classes], dtype=np.float64)
-    counts = np.bincount(y, minlength=len(classes)).astype(np.float64)
-    return np.divide(len(y), len(classes) * counts, out=np.ones(len(classes)), where=counts > 0)
+    found = np.ones(len(classes))
+    np.divide(counts.sum(), len(classes) * counts.astype(np.float64), out=found, where=counts > 0)
+    return found

@@ -1,8 +1,9 @@
-"""What reading a large CSV file takes: `python -m tests.benchmarks.ingest` makes the files and takes them away again.
+"""What reading a large CSV file takes, and a matrix of it: `python -m tests.benchmarks.ingest` makes and removes files.
 
 Time: 5 million rows of 20 columns become a dataset, beside pyarrow alone that reads them and keeps nothing; fsync is
-left out of ours. Memory: files of 0.4 and 4 GB, read in a process of its own, and by the running service from an
-upload; private bytes are those that `smaps_rollup` calls private, at their largest.
+left out of ours. Memory: files of 0.4 and 4 GB, read in a process of its own, made a training matrix by the process
+that prepares data, and read by the running service from an upload; private bytes are those that `smaps_rollup` calls
+private, at their largest.
 """
 
 import argparse
@@ -23,9 +24,13 @@ import psutil
 import pyarrow as pa
 import pyarrow.csv
 
+from service.child import Child, Lost, Message
 from service.client import Client
+from service.logs import logger
 from service.ray_head import free_ports
 from tests.running_service import running_service
+from workers.dataset import read_metadata
+from workers.matrix import MatrixRequest
 
 ROUNDS = 3
 ROWS_AT_ONCE = 250_000
@@ -54,6 +59,7 @@ def main() -> int:
             path = directory / "memory.csv"
             write_csv(path, lambda size, most=gigabytes * GIGABYTE: size < most)
             show_memory(directory, path)
+            show_build(directory)
             if not asked.no_service:
                 show_service(directory, path)
             path.unlink()
@@ -107,8 +113,39 @@ def in_process(program: str, directory: Path, path: Path) -> tuple[float, int]:
     )
     with process, peaks({"reading": process.pid}) as most:
         answer, _ = process.communicate("go\n")
-    shutil.rmtree(directory / "dataset", ignore_errors=True)
     return float(answer), most["reading"]
+
+
+def show_build(directory: Path) -> None:
+    """The matrix of the dataset that was read last, made by the process that prepares data."""
+    columns = [column["name"] for column in read_metadata(directory / "dataset")["columns"]]
+    split = {"validation": 0.1, "test": 0.1, "by": "hash", "column": None, "salt": ""}
+    request = MatrixRequest(
+        (columns[-1],), "classification", tuple(columns[:-1]), split, standardize=True, dtype="float32"
+    )
+    message = {
+        "do": "build", "dataset_directory": str(directory / "dataset"), "destination": str(directory / "matrix"),
+        "request": request._asdict(), "start": None,
+    }  # fmt: skip
+    child, answers = Child("service.prepare", logger("benchmark")), list[Message | Lost]()
+    while child.ready is None:
+        child.pump()
+        time.sleep(SAMPLE_SECONDS)
+    started = time.monotonic()
+    child.ask(message, 3600, answers.append)
+    (process,) = psutil.Process().children()
+    with peaks({"prepare": process.pid}) as most:
+        while not answers:
+            child.pump()
+            time.sleep(SAMPLE_SECONDS)
+    child.stop()
+    seconds, (answer,) = time.monotonic() - started, answers
+    if isinstance(answer, Lost) or "error" in answer:
+        raise RuntimeError(answer)
+    rows = read_metadata(directory / "dataset")["rows"]
+    for made in ("dataset", "matrix"):
+        shutil.rmtree(directory / made)
+    result(f"matrix of {rows:,} rows in {seconds:.0f} s: at most {most['prepare'] // MEBIBYTE} MiB private")
 
 
 def show_service(directory: Path, path: Path) -> None:

@@ -44,6 +44,8 @@ def findings(dataset: Path, nights: Iterator[Rows]) -> Iterator[list[Finding]]:
 
 def _of_rows(columns: list[Column], rows: Rows) -> list[Column]:
     return [
-        column._replace(values=column.values[rows], missing=None if column.missing is None else column.missing[rows])
+        column._replace(
+            values=column.values[:][rows], missing=None if column.missing is None else column.missing[:][rows]
+        )
         for column in columns
     ]

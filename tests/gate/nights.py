@@ -12,7 +12,7 @@ from service.scoring import Candidate, measure_data, score
 from tests.local_training import train_locally
 from workers.driver import publish_model
 from workers.evaluation import Evaluation
-from workers.matrix import build
+from workers.matrix_build import build
 from workers.plan import make_plan
 from workers.problem import Order, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve

@@ -8,19 +8,29 @@ from typing import Any
 
 import pytest
 
+from service.ingest import ingest_file
+
 ROWS = "a,b\n" + "".join(f"{number},{number}\n" for number in range(40_000))
 IN_A_SMALL_ONE = 'mount -t tmpfs -o size=128k none "$1" && exec "$2" -c "$3" "$4"'
+REQUEST = {
+    "targets": ["b"], "task": "regression", "features": ["a"], "standardize": True, "dtype": "float32",
+    "split": {"validation": 0.1, "test": 0.0, "by": "row", "column": None, "salt": ""},
+}  # fmt: skip
 ANSWER = "import json, sys; from service.prepare import answer; print(json.dumps(answer(json.loads(sys.argv[1]))))"
 
 
-@pytest.mark.parametrize("work", ["fetch", "ingest"])
+@pytest.mark.parametrize("work", ["fetch", "ingest", "build"])
 def test_no_room_on_disk_is_said_as_what_it_is(tmp_path: Path, work: str) -> None:
     (small := tmp_path / "small").mkdir()
     (tmp_path / "rows.csv").write_text(ROWS)
+    ingest_file(tmp_path / "rows.csv", {}, tmp_path / "dataset", {})
     messages: dict[str, dict[str, Any]] = {
         "fetch": {
             "uri": f"file://{tmp_path}/rows.csv", "rules": {"import_roots": [str(tmp_path)]},
             "s3": {"endpoint": "", "region": ""}, "limit_bytes": 10**9, "limit_seconds": 60,
+        },
+        "build": {
+            "dataset_directory": str(tmp_path / "dataset"), "request": REQUEST, "start": None,
         },
         "ingest": {"path": str(tmp_path / "rows.csv"), "options": {}, "limits": {}},
     }  # fmt: skip

@@ -20,7 +20,8 @@ from workers import numerics, team
 from workers.batches import NO_TRAINING
 from workers.driver import Driver
 from workers.gradients import ShardGradients, Share, combine
-from workers.matrix import MatrixRequest, build
+from workers.matrix import MatrixRequest
+from workers.matrix_build import build
 from workers.problem import Order, Problem, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve
 from workers.shards import Node

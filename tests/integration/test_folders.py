@@ -54,7 +54,7 @@ def fetched(root: Path, uri: str, limit_bytes: int = LIMIT_BYTES) -> tuple[Path,
 
 def read(path: Path, destination: Path, **options: Any) -> dict[str, Any]:
     made = ingest_file(path, options, destination, LIMITS)
-    return {name: column.values.tolist() for name, column in read_columns(destination, ["a", "kind"]).items()} | made
+    return {name: column.values[:].tolist() for name, column in read_columns(destination, ["a", "kind"]).items()} | made
 
 
 @pytest.mark.parametrize("ending", ["", "/"])

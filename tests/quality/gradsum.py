@@ -11,7 +11,8 @@ from tests.local_training import LocalTeam, initial
 from tests.quality.cases import Case
 from workers.dataset import read_metadata
 from workers.evaluation import Evaluation
-from workers.matrix import Matrix, build
+from workers.matrix import Matrix
+from workers.matrix_build import build
 from workers.plan import make_plan
 from workers.problem import Order, Problem, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve

@@ -5,7 +5,8 @@ from typing import Any
 
 from service.ingest import ingest_file
 from tests.local_training import sha256_of, train_locally
-from workers.matrix import MatrixRequest, build
+from workers.matrix import MatrixRequest
+from workers.matrix_build import build
 from workers.problem import Order, problem_of
 from workers.resolve import DatasetFacts, Limits, Resolution, resolve
 from workers.spec import parse

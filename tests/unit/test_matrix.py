@@ -7,7 +7,8 @@ import pytest
 
 from service.ingest import ingest_file
 from workers.errors import DataError, ModelInputError
-from workers.matrix import MatrixRequest, build, matrix_key, open_matrix, request_from_json
+from workers.matrix import MatrixRequest, matrix_key, open_matrix, request_from_json
+from workers.matrix_build import _check_targets, build
 from workers.model_input import columns_of_arrays, columns_of_rows
 from workers.preprocessing import from_json, transform
 
@@ -201,6 +202,11 @@ def test_the_key_follows_dataset_and_request() -> None:
         ("x,y\n1,0\n2,1\n", request(split=ROW_SPLIT | {"test": 0.01}), ("split_draws_no_row", "split.test", "2 rows")),
         ("x,y\n1,0\n2,1\n", request(split=HASH_SPLIT | {"column": "p"}), ("column_not_found", "split.column", "'p'")),
         ("x,y\n" + "".join(f"a{n},{n % 2}\n" for n in range(1001)), request(), ("text_feature", "features", "'x'")),
+        (
+            "x,y\n" + "".join(f"{n},{n / 4}\n" for n in range(1001)),
+            request(),
+            ("too_many_classes", "target", "'y' has more than 1000 classes"),
+        ),
         ("x,y\n1,0\n2,1\n3,0\n4,1\n", request(weight_column="w"), ("column_not_found", "weight_column", "'w'")),
         (
             "x,y,w\n1,0,1e308\n2,1,1e308\n3,0,1\n4,1,1\n",
@@ -226,6 +232,14 @@ def test_what_can_not_be_trained_on_is_named(
     code, field, message = refused(tmp_path, content, wanted)
     assert (code, field) == expected[:2]
     assert expected[2] in message
+
+
+def test_dates_are_no_feature(tmp_path: Path) -> None:
+    (tmp_path / "upload").write_text("x,y\n2026-01-01,0\n2026-01-02,1\n2026-01-03,0\n2026-01-04,1\n")
+    ingest_file(tmp_path / "upload", {"types": {"x": "date"}}, tmp_path / "dataset", {"columns": 10})
+    with pytest.raises(DataError, match="'x' holds dates") as caught:
+        build(tmp_path / "dataset", request(), tmp_path / "matrix")
+    assert (caught.value.code, caught.value.errors[0].field) == ("text_feature", "features")
 
 
 GAPS = "a,c,y\n" + "".join(
@@ -309,6 +323,23 @@ def test_held_out_rows_that_train_too_are_counted(tmp_path: Path) -> None:
     build(dataset(tmp_path, content), request(), tmp_path / "matrix")
     (warning,) = open_matrix(tmp_path / "matrix").warnings
     assert warning.startswith("1 of 2 validation rows and 2 of 2 test rows stand in training too")
+
+
+def test_a_dataset_that_is_changed_while_a_matrix_is_built_of_it_is_not_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = dataset(tmp_path, "x,y\n1,0\n2,1\n3,0\n4,1\n")
+    file = directory / "000000.npy"
+
+    def changed(*arguments: Any) -> Any:
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+        return _check_targets(*arguments)
+
+    monkeypatch.setattr("workers.matrix_build._check_targets", changed)
+    with pytest.raises(DataError, match=r"000000\.npy") as caught:
+        build(directory, request(), tmp_path / "matrix")
+    assert caught.value.code == "data_changed"
+    assert not (tmp_path / "matrix").exists()
 
 
 def test_a_matrix_that_was_changed_is_made_anew(tmp_path: Path) -> None:

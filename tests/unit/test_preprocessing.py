@@ -1,14 +1,15 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
 from workers.errors import DataError
+from workers.fitting import Blocks, fit
 from workers.preprocessing import (
     CategoryFeature,
     NumberFeature,
     Preprocessing,
-    fit,
     from_json,
     known_codes,
     text_codes,
@@ -16,12 +17,18 @@ from workers.preprocessing import (
     transform,
 )
 
+
+def blocks(values: Any) -> Blocks:
+    """Training rows that are read at once."""
+    return lambda: iter([np.asarray(values)])
+
+
 COLORS = ("blue", "green", "red")
 
 
 def test_statistics_come_from_training_rows_only() -> None:
     column = np.array([1.0, 2.0, 4.0, 1000.0])
-    fitted, warnings = fit({"a": column}, {}, np.array([0, 1, 2]), standardize=True)
+    fitted, warnings = fit({"a": blocks(column[:3])}, {}, standardize=True)
     assert fitted.features == (NumberFeature("a", column[:3].mean(), column[:3].std()),)
     inputs = transform(fitted, {"a": column})
     assert inputs[:3].mean() == pytest.approx(0, abs=1e-15)
@@ -30,12 +37,12 @@ def test_statistics_come_from_training_rows_only() -> None:
 
 
 def test_without_standardising_numbers_stay_as_they_are() -> None:
-    fitted, _ = fit({"a": np.array([3.0, 0.1])}, {}, np.array([0, 1]), standardize=False)
+    fitted, _ = fit({"a": blocks([3.0, 0.1])}, {}, standardize=False)
     assert transform(fitted, {"a": np.array([0.1, 7.0])}).tolist() == [[0.1], [7.0]]
 
 
 def test_a_constant_column_stays_and_is_named() -> None:
-    fitted, warnings = fit({"a": np.full(9, 0.1), "b": np.arange(9.0)}, {}, np.arange(9), standardize=True)
+    fitted, warnings = fit({"a": blocks(np.full(9, 0.1)), "b": blocks(np.arange(9.0))}, {}, standardize=True)
     assert fitted.features[0] == NumberFeature("a", 0.1, 1.0)
     assert transform(fitted, {"a": np.array([0.1, 1.1]), "b": np.zeros(2)})[:, 0].tolist() == [0.0, 1.0]
     assert warnings == ["Column 'a' has the same value in all training rows: the model can't learn from it."]
@@ -43,7 +50,7 @@ def test_a_constant_column_stays_and_is_named() -> None:
 
 def test_rare_categories_train_the_input_for_unknown() -> None:
     codes = np.array([2, 2, 0, 1, 1], np.int32)
-    fitted, _ = fit({"color": codes}, {"color": COLORS}, np.arange(5), standardize=True)
+    fitted, _ = fit({"color": blocks(codes)}, {"color": COLORS}, standardize=True)
     feature = fitted.features[0]
     assert feature == CategoryFeature("color", ("green", "red"))
     assert isinstance(feature, CategoryFeature)
@@ -54,22 +61,23 @@ def test_rare_categories_train_the_input_for_unknown() -> None:
 
 def test_a_category_needs_a_thousandth_of_the_rows() -> None:
     codes = np.repeat(np.array([0, 1, 2], np.int32), [4996, 4, 5])
-    fitted, _ = fit({"color": codes}, {"color": COLORS}, np.arange(len(codes)), standardize=True)
+    fitted, _ = fit({"color": blocks(codes)}, {"color": COLORS}, standardize=True)
     assert fitted.features == (CategoryFeature("color", ("blue",)),)
-    fitted, _ = fit({"color": codes}, {"color": COLORS}, np.arange(5, len(codes)), standardize=True)
+    fitted, _ = fit({"color": blocks(codes[5:])}, {"color": COLORS}, standardize=True)
     assert fitted.features == (CategoryFeature("color", ("blue", "red")),)
 
 
 def test_inputs_follow_the_order_of_the_columns() -> None:
     columns = {"color": np.array([0, 0, 1, 1]), "a": np.arange(4.0)}
-    fitted, _ = fit(columns, {"color": ("blue", "red")}, np.arange(4), standardize=False)
+    read = {name: blocks(column) for name, column in columns.items()}
+    fitted, _ = fit(read, {"color": ("blue", "red")}, standardize=False)
     assert fitted.n_inputs == 4
     assert transform(fitted, columns)[3].tolist() == [0, 1, 0, 3]
 
 
 def test_numbers_too_large_to_standardise_are_refused() -> None:
     with pytest.raises(DataError, match="'a' are too large to be standardised") as caught:
-        fit({"a": np.array([1e308, -1e308, 1e308])}, {}, np.arange(3), standardize=True)
+        fit({"a": blocks([1e308, -1e308, 1e308])}, {}, standardize=True)
     assert caught.value.code == "nonfinite_values"
 
 
@@ -82,8 +90,7 @@ def test_of_too_many_categories_the_most_frequent_have_inputs_and_the_first_on_t
     counts = {"a": 2, "b": 3, "c": 5, "d": 3, "e": 1, "f": 3}
     texts = tuple(counts)
     codes = np.repeat(np.arange(len(texts)), list(counts.values()))
-    rows = np.arange(len(codes))[::-1]
-    fitted, warnings = fit({"t": codes}, {"t": texts}, rows, standardize=False, max_categories=3)
+    fitted, warnings = fit({"t": blocks(codes[::-1])}, {"t": texts}, standardize=False, max_categories=3)
     feature = fitted.features[0]
     assert isinstance(feature, CategoryFeature)
     assert feature.categories == ("b", "c", "d")
@@ -96,5 +103,5 @@ def test_of_too_many_categories_the_most_frequent_have_inputs_and_the_first_on_t
 
 def test_categories_that_are_not_too_many_are_left_alone() -> None:
     codes = np.array([2, 2, 0, 1, 1], np.int32)
-    plain = fit({"color": codes}, {"color": COLORS}, np.arange(5), standardize=True)
-    assert fit({"color": codes}, {"color": COLORS}, np.arange(5), standardize=True, max_categories=2) == plain
+    plain = fit({"color": blocks(codes)}, {"color": COLORS}, standardize=True)
+    assert fit({"color": blocks(codes)}, {"color": COLORS}, standardize=True, max_categories=2) == plain

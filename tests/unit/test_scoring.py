@@ -51,18 +51,18 @@ def model_of(directory: Path, text: str, **changes: Any) -> Trained:
     ],
 )
 def test_scores_on_raw_rows_are_those_that_the_job_reports(tmp_path: Path, changes: dict[str, Any]) -> None:
-    check_scores(model_of(tmp_path, table(), **changes))
+    check_scores(model_of(tmp_path, table(), **changes), tmp_path)
 
 
 def test_so_are_those_of_a_regression(tmp_path: Path) -> None:
-    check_scores(model_of(tmp_path, table(regression=True)))
+    check_scores(model_of(tmp_path, table(regression=True)), tmp_path)
 
 
-def check_scores(made: Trained) -> None:
+def check_scores(made: Trained, tmp_path: Path) -> None:
     candidate = made.candidate
     model = load(candidate.model_directory)
-    _, test = read_rows(candidate.dataset_directory, candidate.request, model.classes, candidate.spec["class_weight"])
     spec = candidate.spec
+    _, test = read_rows(candidate.dataset_directory, candidate.request, model.classes, spec["class_weight"], tmp_path)
     how = spec["training"]["loss"], spec["network"]["output_activation"]
     found = scores(outputs(model, test), test, *how)
     assert found.keys() == made.result.keys()
@@ -80,7 +80,7 @@ def test_the_model_itself_is_not_worse_than_itself(tmp_path: Path) -> None:
 def test_a_linear_model_of_a_linear_world_is_as_good_as_the_world_allows(tmp_path: Path) -> None:
     made = model_of(tmp_path, table(2000, regression=True))
     matrix, candidate = open_matrix(made.matrix), made.candidate
-    training, test = read_rows(candidate.dataset_directory, candidate.request, None, None)
+    training, test = read_rows(candidate.dataset_directory, candidate.request, None, None, tmp_path)
     found = scores(linear_outputs(matrix, training.targets, training.weights), test, "squared_error", "identity")
     assert found["test_r2"] == pytest.approx(1 - 0.09 / 5.3, abs=0.02)
 
@@ -88,7 +88,7 @@ def test_a_linear_model_of_a_linear_world_is_as_good_as_the_world_allows(tmp_pat
 def test_a_linear_model_of_classes_is_the_best_softmax(tmp_path: Path) -> None:
     made = model_of(tmp_path, table(1000))
     matrix, candidate = open_matrix(made.matrix), made.candidate
-    training, test = read_rows(candidate.dataset_directory, candidate.request, matrix.classes, None)
+    training, test = read_rows(candidate.dataset_directory, candidate.request, matrix.classes, None, tmp_path)
     found = scores(linear_outputs(matrix, training.targets, training.weights), test, "cross_entropy", "softmax")
     assert found["test_accuracy"] is not None
     assert found["test_accuracy"] > 0.9

@@ -1,0 +1,80 @@
+"""Arrays and texts on disk are read in blocks, and never where they are not what was written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.errors import DataError
+from workers.files import scratch_directory
+from workers.stored import ScratchArray, StoredArray, StoredTexts, rechunked
+
+
+def stored(path: Path, values: np.ndarray) -> StoredArray:
+    np.save(path, values)
+    return StoredArray(path)
+
+
+def test_a_block_is_read_from_its_place(tmp_path: Path) -> None:
+    array = stored(tmp_path / "a.npy", np.arange(10.0))
+    assert (len(array), array.dtype) == (10, np.float64)
+    assert [array[rows].tolist() for rows in (slice(2, 4), slice(9, 99), slice(5, 5))] == [[2, 3], [9], []]
+    assert array[:].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("data", [b"", b"no array", b"\x93NUMPY\x01\x00v\x00"])
+def test_a_file_without_an_array_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "000000.npy").write_bytes(data)
+    with pytest.raises(DataError, match=r"000000\.npy") as caught:
+        StoredArray(tmp_path / "000000.npy")
+    assert caught.value.code == "data_changed"
+
+
+def test_a_file_that_is_too_short_or_was_written_to_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "000000.npy"
+    whole = stored(path, np.arange(100))
+    path.write_bytes(path.read_bytes()[:-8])
+    for array in (whole, StoredArray(path)):
+        with pytest.raises(DataError, match=r"000000\.npy") as caught:
+            array[90:]
+        assert (caught.value.code, caught.value.errors[0].field) == ("data_changed", "dataset")
+    path.unlink()
+    with pytest.raises(DataError, match=r"000000\.npy"):
+        whole[:1]
+
+
+def test_an_array_grows_at_its_end(tmp_path: Path) -> None:
+    array = ScratchArray(tmp_path / "a", np.uint8)
+    assert array[:].tolist() == []
+    for values in ([1, 2], [], [3]):
+        array.append(np.array(values, np.uint8))
+    assert (len(array), array[1:].tolist(), array[3:].tolist()) == (3, [2, 3], [])
+
+
+@settings(deadline=None)  # it writes files
+@given(
+    texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=30),
+    data=st.data(),
+    gap=st.sampled_from([0, 10, 2**14]),
+)
+def test_texts_are_found_by_their_places(texts: list[str], data: st.DataObject, gap: int) -> None:
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    codes = data.draw(st.lists(st.integers(0, len(texts) - 1)))
+    with scratch_directory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.stored.MOST_GAP_BYTES", gap)
+        bytes_of_all = np.frombuffer(b"".join(encoded), np.uint8)
+        kept = StoredTexts(stored(directory / "t.npy", bytes_of_all), stored(directory / "o.npy", ends))
+        assert len(kept) == len(texts)
+        assert kept.take(np.array(codes, np.int32)) == [texts[code] for code in codes]
+        assert (kept[:], kept[0]) == (tuple(texts), texts[0])
+
+
+@given(sizes=st.lists(st.integers(0, 9)), length=st.integers(1, 7))
+def test_blocks_hold_the_same_values_however_they_came(sizes: list[int], length: int) -> None:
+    values = np.arange(sum(sizes))
+    blocks = list(rechunked(np.split(values, np.cumsum(sizes)[:-1]) if sizes else [], length))
+    assert [len(block) for block in blocks[:-1]] == [length] * (len(blocks) - 1)
+    assert [value for block in blocks for value in block.tolist()] == values.tolist()

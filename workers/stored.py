@@ -1,0 +1,209 @@
+"""Arrays and texts that stay on disk: a block of them is read when it is asked for, and nothing else is kept.
+
+By plain reads: the pages of a mapped file would count as this process's own memory for as long as they are mapped.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.errors import DataError
+
+Array = npt.NDArray[Any]
+BLOCK_ROWS = 2**16
+"""How many rows are read at once: nothing but time and memory follows from it."""
+MOST_TEXT_BYTES = 2**23
+MOST_GAP_BYTES = 2**14
+
+
+class Values(Protocol):
+    """What arrays in memory and on disk have in common, as far as blocks of rows want it."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of each value."""
+
+    def __len__(self) -> int:
+        """How many values there are."""
+
+    def __getitem__(self, rows: slice, /) -> Array:
+        """The values of a range of rows, in memory."""
+
+
+class StoredArray:
+    """The one-dimensional array of a `.npy` file.
+
+    DataError `data_changed` where the file can't be read, is shorter than it says, or was written to since this was
+    made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with path.open("rb") as file:
+                np.lib.format.read_magic(file)
+                (self._length,), _, self.dtype = np.lib.format.read_array_header_1_0(file)
+                self._data, self._state = file.tell(), _state(file.fileno())
+        except (OSError, ValueError):
+            raise changed(path.name) from None
+
+    def __len__(self) -> int:
+        """How many values there are."""
+        return self._length
+
+    def __getitem__(self, rows: slice) -> Array:
+        """The values of a range of rows, in memory."""
+        values = np.empty(len(range(len(self))[rows]), self.dtype)
+        first = rows.indices(len(self))[0]
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY)
+        except OSError:
+            raise changed(self._path.name) from None
+        try:
+            is_same = self._state == _state(descriptor)
+            read = os.preadv(descriptor, [values.view(np.uint8).data], self._data + first * self.dtype.itemsize)
+        finally:
+            os.close(descriptor)
+        if not is_same or read != values.nbytes:
+            raise changed(self._path.name)
+        return values
+
+
+class ScratchArray:
+    """An array that grows at its end, in a file that goes with the directory it is in."""
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self._path, self._length = path, 0
+        path.write_bytes(b"")
+
+    def append(self, values: Array) -> None:
+        """Add values of the array's own type at its end."""
+        with self._path.open("ab", buffering=0) as file:
+            file.write(np.ascontiguousarray(values, self.dtype).view(np.uint8).data)
+        self._length += len(values)
+
+    def __len__(self) -> int:
+        """How many values there are."""
+        return self._length
+
+    def __getitem__(self, rows: slice) -> Array:
+        """The values of a range of rows, in memory."""
+        first, last, _ = rows.indices(self._length)
+        return np.fromfile(self._path, self.dtype, max(0, last - first), offset=first * self.dtype.itemsize)
+
+
+class StoredTexts:
+    """A list of texts of which only those asked for are read: their UTF-8, and where each of them begins and ends."""
+
+    def __init__(self, data: StoredArray, offsets: StoredArray) -> None:
+        self._data, self._offsets = data, offsets
+
+    def __len__(self) -> int:
+        """How many texts there are."""
+        return len(self._offsets) - 1
+
+    @property
+    def n_bytes(self) -> int:
+        """The length of all texts together."""
+        return len(self._data)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        """The text at a place, or those of a range of places."""
+        if isinstance(place, slice):
+            return tuple(self.take(np.arange(len(self))[place]))
+        return self.take(np.array([place]))[0]
+
+    def take(self, codes: Array) -> list[str]:
+        """The texts at these places, none of which is negative."""
+        return [data.decode() for data in self.take_bytes(codes)]
+
+    def take_bytes(self, codes: Array) -> list[bytes]:
+        """The same in UTF-8. What stands between two of them is read with them where it is little."""
+        distinct, places = np.unique(codes, return_inverse=True)
+        mean = 1 + self.n_bytes // max(1, len(self))
+        is_far = np.diff(distinct) > MOST_GAP_BYTES // mean
+        is_much = np.diff(distinct // max(1, MOST_TEXT_BYTES // mean)) > 0
+        texts: list[bytes] = []
+        for run in np.split(distinct, np.flatnonzero(is_far | is_much) + 1):
+            texts += self._of_run(run) if len(run) else []
+        return [texts[place] for place in places.tolist()]
+
+    def _of_run(self, run: Array) -> list[bytes]:
+        first = int(run[0])
+        ends = self._offsets[first : int(run[-1]) + 2]
+        data = self._data[int(ends[0]) : int(ends[-1])].tobytes()
+        starts, stops = (ends[run - first + behind] - ends[0] for behind in (0, 1))
+        return [data[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+
+
+Texts = tuple[str, ...] | StoredTexts
+
+
+def texts_at(texts: Texts, codes: Array) -> list[str]:
+    """The texts at these places, none of which is negative."""
+    return texts.take(codes) if isinstance(texts, StoredTexts) else [texts[code] for code in codes.tolist()]
+
+
+def bytes_at(texts: Texts, codes: Array) -> list[bytes]:
+    """The same in UTF-8."""
+    return (
+        texts.take_bytes(codes) if isinstance(texts, StoredTexts) else [texts[code].encode() for code in codes.tolist()]
+    )
+
+
+def texts_at_once(texts: Texts | None) -> int:
+    """How many of the texts make a block: fewer where they are long."""
+    if not isinstance(texts, StoredTexts):
+        return BLOCK_ROWS
+    return max(1, min(BLOCK_ROWS, MOST_TEXT_BYTES // (64 + texts.n_bytes // max(1, len(texts)))))
+
+
+def spans(rows: int, length: int | None = None) -> Iterator[slice]:
+    """The ranges of `length` rows, the last one perhaps shorter, that make up all rows."""
+    length = length or BLOCK_ROWS
+    return (slice(first, min(rows, first + length)) for first in range(0, rows, length))
+
+
+def blocks(values: Values) -> Iterator[Array]:
+    """All values, block by block."""
+    return (values[rows] for rows in spans(len(values)))
+
+
+def rechunked(arrays: Iterable[Array], length: int) -> Iterator[Array]:
+    """The same values in blocks of `length`, the last one perhaps shorter, however they came."""
+    pending: list[Array] = []
+    missing = length
+    for array in arrays:
+        first = 0
+        while len(array) - first >= missing:
+            yield np.concatenate([*pending, array[first : first + missing]])
+            first, missing, pending = first + missing, length, []
+        if first < len(array):
+            pending.append(array[first:])
+            missing -= len(array) - first
+    if pending:
+        yield np.concatenate(pending)
+
+
+def changed(name: str) -> DataError:
+    """The error that names a file of a dataset that is not as it was written."""
+    return DataError(
+        f"The file {name} of the dataset is not as it was written: something changed it since. Nothing was trained on "
+        f"it. Add the same data again under another name: that makes the file anew.",
+        code="data_changed",
+        field="dataset",
+    )
+
+
+def _state(descriptor: int) -> Sequence[int]:
+    found = os.fstat(descriptor)
+    return found.st_ino, found.st_size, found.st_mtime_ns
