@@ -18,6 +18,7 @@ from service.file_options import FileOptions
 from service.growing import growing_column
 from service.table import Source, check_size
 from service.table_columns import check_declared, reading_of, surveys
+from service.text_memory import TextMemory
 from workers.errors import DataError
 
 Kinds = list[Kind | None]
@@ -67,7 +68,8 @@ def _read(
 ) -> tuple[Grown, bool]:  # fmt: skip
     """The columns of these kinds, and whether they still seem right when all rows are read."""
     named = enumerate(zip(source.names, kinds, strict=True))
-    columns = [growing_column(name, place, reading, files, kind) for place, (name, kind) in named]
+    memory = TextMemory()
+    columns = [growing_column(name, place, reading, files, kind, memory) for place, (name, kind) in named]
     numbers = frozenset(place for place, kind in enumerate(kinds) if kind == "number" and fast)
     read = rows = 0
     for chunk in source.chunks(numbers):

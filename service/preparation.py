@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.child import Child, Lost, Message
-from service.facts import Sources, data_limits_of, limits_of
+from service.facts import Sources, data_limits_of, facts_of, limits_of
 from service.failures import fail
 from service.logs import Log
 from service.paths import columns_directory, model_directory, start_path, upload_path
 from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database
-from service.store.datasets import Dataset
+from service.store.datasets import DatasetOutline
 from service.store.jobs import Job
 from workers.errors import DataError, GradsumError
 from workers.files import remove
 from workers.matrix import MatrixRequest, matrix_key
 from workers.plan import make_plan
-from workers.resolve import check_limits, resolve
+from workers.resolve import DatasetFacts, check_limits, resolve
 from workers.spec import JobSpec, parse
 
 WORK_SECONDS = 6 * 3600.0
@@ -38,7 +38,7 @@ class Preparation:
         self._asked: set[str] = set()
         self._losses: Counter[str] = Counter()
 
-    def ingest(self, dataset: Dataset) -> None:
+    def ingest(self, dataset: DatasetOutline) -> None:
         """Have an uploaded file read into column files."""
         storage = self._settings.storage
         upload = upload_path(storage, dataset.id)
@@ -68,7 +68,7 @@ class Preparation:
 
     def resolve(self, job: Job, sources: Sources) -> None:
         """Put values for every `auto`, now that the datasets are known."""
-        facts, validation = sources.facts
+        facts, validation = self._facts(sources)
         try:
             resolution = resolve(JobSpec.model_validate(job.spec), facts, limits_of(self._settings), validation)
         except GradsumError as error:
@@ -93,7 +93,7 @@ class Preparation:
         own = sources.dataset.content_key
         other = None if sources.validation is None else sources.validation.content_key
         key = matrix_key(own, request, other)
-        facts, validation = sources.facts
+        facts, validation = self._facts(sources)
         notes = resolve(parse(job.requested), facts, limits_of(self._settings), validation).notes
 
         def on_done(answer: Message) -> None:
@@ -117,6 +117,12 @@ class Preparation:
             "start": start,
         }
         self._ask(job.id, message, on_done)
+
+    def _facts(self, sources: Sources) -> tuple[DatasetFacts, DatasetFacts | None]:
+        """What resolving a spec needs to know of its datasets."""
+        with self._database.read() as connection:
+            facts = [facts_of(datasets.whole(connection, found)) for found in sources if found is not None]
+        return facts[0], facts[1] if len(facts) > 1 else None
 
     def _start(self, job: Job, spec: JobSpec) -> dict[str, Any] | None:
         """What to write for a job that does not start from drawn weights."""

@@ -133,7 +133,9 @@ class DatasetDocument(Owned):
     status: Literal["preparing", "ready", "failed"]
     rows: int | None
     rejected_rows: int | None
-    columns: list[dict[str, Any]] | None = Field(description="name, type, min, max, mean, std, nulls, categories")
+    columns: list[dict[str, Any]] | None = Field(
+        description="name, type, min, max, mean, std, nulls; not in lists: categories, distinct_values"
+    )
     sha256: str | None = Field(description="Of the file; null while it is still to be fetched")
     bytes: int | None
     options: dict[str, Any]

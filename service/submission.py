@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from service.errors import ConflictError, UnprocessableError
-from service.facts import Sources, limits_of
+from service.facts import Sources, facts_of, limits_of
 from service.imports.registration import Import, add_import, read_import_of_job
 from service.notifications.rules import check_notify
 from service.paths import model_directory
@@ -86,12 +86,11 @@ def read_submission(
         source = source_job(connection, project, spec.warm_start)
         spec = spec.model_copy(update={"warm_start": source.id})
     limits = limits_of(settings)
-    sources = None if isinstance(dataset, Import) else Sources(dataset, validation)
-    if sources is None or sources.status == "preparing":
+    if isinstance(dataset, Import) or Sources(dataset, validation).status == "preparing":
         check_limits(spec, limits, n_inputs=1, n_outputs=1)
         return Submission(body, spec, dataset, False, [], [], source, validation)  # noqa: FBT003
-    facts, validation_facts = sources.facts
-    resolved, notes, warnings = resolve(spec, facts, limits, validation_facts)
+    validation_facts = None if validation is None else facts_of(validation)
+    resolved, notes, warnings = resolve(spec, facts_of(dataset), limits, validation_facts)
     submission = Submission(body, resolved, dataset, True, notes, warnings, source, validation)  # noqa: FBT003
     _check_start(submission, settings)
     return submission

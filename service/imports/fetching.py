@@ -11,7 +11,7 @@ from service.paths import upload_path
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database
-from service.store.datasets import Dataset
+from service.store.datasets import DatasetOutline
 from workers.errors import DataError
 from workers.files import remove
 
@@ -29,7 +29,7 @@ class Fetching:
         self._log = log
         self._asked: set[str] = set()
 
-    def fetch(self, dataset: Dataset) -> None:
+    def fetch(self, dataset: DatasetOutline) -> None:
         """Have what the dataset's URI names put where an upload would lie; the dataset is then read as one."""
         if dataset.id in self._asked:
             return
@@ -54,7 +54,7 @@ class Fetching:
 
         self._child.ask(request, settings.limit_fetch_seconds + GRACE_SECONDS, on_answer)
 
-    def _record(self, dataset: Dataset, answer: Message) -> None:
+    def _record(self, dataset: DatasetOutline, answer: Message) -> None:
         kept = None
         with self._database.write() as connection:
             if "error" in answer:
@@ -68,7 +68,7 @@ class Fetching:
         self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
 
 
-def _checked(dataset: Dataset, answer: Message) -> Message:
+def _checked(dataset: DatasetOutline, answer: Message) -> Message:
     """The answer; a refusal where what came is not what the dataset's options expect."""
     try:
         if "ok" in answer:

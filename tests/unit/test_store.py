@@ -80,6 +80,24 @@ def add_job(database: Database, **spec: Any) -> jobs.Job:
         )  # fmt: skip
 
 
+def test_a_list_and_whoever_looks_often_leave_out_what_is_large_of_the_columns(database: Database) -> None:
+    dataset = add_dataset(database)
+    columns = [{"name": "a", "type": "category", "nulls": 0, "categories": ["x" * 200], "distinct_values": None}]
+    with database.write() as connection:
+        datasets.finish(connection, dataset.id, 1, 0, columns)
+    waiting = add_dataset(database, "b", "b")
+    with database.read() as connection:
+        listed, has_more = datasets.listed(connection, "default", limit=10, after=None, status=None, name=None)
+        seen = datasets.outline(connection, dataset.id)
+        assert seen is not None
+        assert datasets.whole(connection, seen).columns == columns
+    assert [(found.id, found.columns) for found in listed] == [
+        (waiting.id, None),
+        (dataset.id, [{"name": "a", "type": "category", "nulls": 0}]),
+    ]
+    assert (has_more, hasattr(seen, "columns"), seen.rows) == (False, False, 1)
+
+
 def test_what_is_fetched_is_the_version_before_it_where_the_content_is_the_same(database: Database) -> None:
     first = add_dataset(database, "a")
     second, third = wanted(database), wanted(database)
@@ -88,7 +106,7 @@ def test_what_is_fetched_is_the_version_before_it_where_the_content_is_the_same(
     assert arrive(database, third, "a") == first
     with database.read() as connection:
         assert [datasets.get(connection, key) for key in (second.id, third.id)] == [first, first]
-        assert datasets.preparing(connection) == [first]
+        assert [waiting.id for waiting in datasets.preparing(connection)] == [first.id]
         assert datasets.find(connection, "default", "digits") == first
     with database.write() as connection:
         datasets.delete(connection, first.id)
