@@ -25,6 +25,7 @@ from service.uris import shown
 from service.warm_start import source_job
 from workers.errors import FieldError
 from workers.held_out import check_split
+from workers.missing import check_features, check_validation
 from workers.network import block_rows
 from workers.plan import Plan, layer_sizes, make_plan
 from workers.resolve import check_limits, classes, resolve
@@ -62,10 +63,12 @@ def read_submission(
     body: Any,  # noqa: ANN401
     *,
     file_may_come_later: bool = False,
+    is_checked_later: bool = False,
 ) -> Submission:
     """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong.
 
-    A schedule is tried before the file of a day is there: `file_may_come_later`.
+    A schedule is tried before the file of a day is there: `file_may_come_later`. Its own check may hold data with
+    missing values: `is_checked_later`.
     """
     spec = _with_clean_names(parse(body))
     check_split(spec)
@@ -93,6 +96,8 @@ def read_submission(
     resolved, notes, warnings = resolve(spec, facts_of(dataset), limits, validation_facts)
     submission = Submission(body, resolved, dataset, True, notes, warnings, source, validation)  # noqa: FBT003
     _check_start(submission, settings)
+    if not is_checked_later:
+        _check_missing(resolved, dataset, validation)
     return submission
 
 
@@ -154,6 +159,13 @@ def plan_of(submission: Submission, slots: int) -> Plan:
 def fingerprint(body: object) -> str:
     """The same for bodies that say the same, whatever their blanks and the order of their keys."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _check_missing(spec: JobSpec, dataset: Dataset, validation: Dataset | None) -> None:
+    """Refuse what the building of the matrix would refuse."""
+    for check, found in ((check_features, dataset), (check_validation, validation)):
+        if found is not None:
+            check(spec, {column["name"]: column for column in found.columns or []}, found.rows or 0)
 
 
 def _check_start(submission: Submission, settings: Settings) -> None:
