@@ -72,6 +72,29 @@ def test_texts_beyond_those_that_are_remembered_are_kept(tmp_path: Path) -> None
         grown(tmp_path / "again", b"key\n" + "\n".join(texts).encode(), types={"key": "category"})
 
 
+def hiding(n_columns: int) -> bytes:
+    """Rows whose columns look like text until what does not fit in the column before is left out."""
+    rows = np.full((4000, n_columns), "1", object)
+    first = 0
+    for column in range(n_columns):
+        last = first + (len(rows) - first) * 8 // 100
+        rows[first:last, column:] = "x"
+        first = last
+    names = [f"c{place}" for place in range(n_columns)]
+    return "\n".join(map(",".join, [names, *rows])).encode()
+
+
+def test_bad_rows_that_hide_others_are_left_out_in_turns_and_not_for_ever(tmp_path: Path) -> None:
+    found, _ = grown(tmp_path, hiding(9), on_bad_rows="skip")
+    assert {column["type"] for column in found["columns"]} == {"number"}
+    (tmp_path / "again").mkdir()
+    with pytest.raises(DataError) as caught:
+        grown(tmp_path / "again", hiding(10), on_bad_rows="skip")
+    assert (caught.value.code, caught.value.errors[0].field) == ("too_many_bad_rows", "options.on_bad_rows")
+    assert "10 times" in caught.value.message
+    assert "options.types" in caught.value.message
+
+
 LONG = "x" * 201
 """One character more than a category may have."""
 
