@@ -23,6 +23,7 @@ from workers.resolve import DatasetFacts, check_limits, resolve
 from workers.spec import JobSpec, parse
 
 WORK_SECONDS = 6 * 3600.0
+"""What takes longer is given up: it would take as long the next time."""
 MOST_LOSSES = 3
 """A file that takes the child down this often is to blame itself."""
 
@@ -30,7 +31,10 @@ MOST_LOSSES = 3
 class Preparation:
     """Asks the preparing child for what is missing, each thing once, and records how it went."""
 
-    def __init__(self, database: Database, settings: Settings, child: Child, log: Log) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, child: Child, log: Log, work_seconds: float = WORK_SECONDS
+    ) -> None:
+        self._work_seconds = work_seconds
         self._database = database
         self._settings = settings
         self._child = child
@@ -179,14 +183,16 @@ class Preparation:
                 on_done(answer)
                 return
             self._losses[key] += answer.in_hand
-            if self._losses[key] >= MOST_LOSSES:
-                message = (
-                    f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}. "
-                    f"A file does so that is damaged or takes too much memory."
+            if answer.too_late:
+                took = f"Preparing the data took longer than {self._work_seconds / 3600:g} hours, which is the limit."
+                on_done(_refused("preparation_too_long", f"{took} Keep the rows and columns that matter."))
+            elif self._losses[key] >= MOST_LOSSES:
+                ended = f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}."
+                on_done(
+                    _refused("preparation_failed", f"{ended} A file does so that is damaged or takes too much memory.")
                 )
-                on_done({"error": {"code": "preparation_failed", "message": message, "errors": []}})
 
-        self._child.ask(message, WORK_SECONDS, on_answer)
+        self._child.ask(message, self._work_seconds, on_answer)
 
 
 def matrix_request(spec: JobSpec, options: Mapping[str, Any]) -> MatrixRequest:
@@ -205,6 +211,10 @@ def matrix_request(spec: JobSpec, options: Mapping[str, Any]) -> MatrixRequest:
         missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(options),
         max_categories=spec.preprocessing.max_categories,
     )
+
+
+def _refused(code: str, message: str) -> Message:
+    return {"error": {"code": code, "message": message, "errors": []}}
 
 
 def _naming(error: dict[str, Any], sources: Sources) -> dict[str, Any]:

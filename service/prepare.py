@@ -21,6 +21,7 @@ from service.child import pipe_from_arguments
 from service.imports.fetch import fetch, time_limit
 from service.imports.s3 import Bucket
 from service.ingest import ingest_file
+from service.making import making
 from service.resources import memory_limit
 from service.uris import rules_from_json
 from workers.errors import GradsumError
@@ -67,14 +68,15 @@ def _do(message: dict[str, Any]) -> dict[str, Any]:
     destination = Path(message["destination"])
     if message["do"] == "ingest":
         limits = message["limits"]
-        with memory_limit(limits.get("memory_bytes")):
+        with memory_limit(limits.get("memory_bytes")), making(destination.parent):
             return ingest_file(Path(message["path"]), message["options"], destination, limits)
     if message["do"] == "fetch":
         return _fetch(message, destination)
     if message["do"] == "build":
         other = message.get("validation_directory")
         request = request_from_json(message["request"])
-        matrix = build(Path(message["dataset_directory"]), request, destination, other and Path(other))
+        with making(destination.parent):
+            matrix = build(Path(message["dataset_directory"]), request, destination, other and Path(other))
         if message["start"] is not None:
             _write_start(matrix, **message["start"])
         return matrix
