@@ -270,7 +270,7 @@ class ModelDocument(Owned):
     object: Literal["model"]
     name: str
     champion: int | None = Field(description="The version that serves")
-    versions: list[dict[str, Any]]
+    versions: list[dict[str, Any]] = Field(description="Newest first; in lists the newest ten")
 
 
 class PredictionDocument(BaseModel):

@@ -315,6 +315,34 @@ def test_the_first_version_of_a_name_is_its_champion(database: Database) -> None
         assert models.champion_version(connection, "default", "m") == 2
 
 
+def test_a_page_of_models_has_the_newest_versions_of_each_name(database: Database) -> None:
+    with database.write() as connection:
+        for name, n_versions in (("b", 4), ("a", 1), ("c", 2)):
+            for _ in range(n_versions):
+                job = jobs.add(
+                    connection, project="default", actor="a", dataset_id=add_dataset_in(connection), requested={},
+                    resolved=True, spec=SPEC, warnings=[],
+                )  # fmt: skip
+                models.add(connection, project="default", actor="a", name=name, job_id=job.id, directory="d", tags={})
+        models.promote(connection, "default", "b", 2, None)
+
+        def seen(**page: Any) -> tuple[list[tuple[str, int, list[int]]], bool]:
+            wanted = {"limit": 2, "after": None, "name": None, **page}
+            found, has_more = models.listed(connection, "default", most_versions=3, **wanted)
+            names = [(each.versions[0].model.name, each.champion, each.versions) for each in found]
+            return [
+                (name, serves, [made.model.version for made in all_made]) for name, serves, all_made in names
+            ], has_more
+
+        assert seen() == ([("a", 1, [1]), ("b", 2, [4, 3, 2])], True)
+        assert seen(after="b") == ([("c", 1, [2, 1])], False)
+        assert seen(name="b") == ([("b", 2, [4, 3, 2])], False)
+        whole = models.named(connection, "default", "b")
+        assert whole is not None
+        assert [made.model.version for made in whole.versions] == [4, 3, 2, 1]
+        assert models.named(connection, "default", "d") is None
+
+
 def add_dataset_in(connection: Any) -> str:
     dataset, _ = datasets.add(
         connection, id=datasets.new_id(), project="default", actor="a", name="d", options={}, source={}, sha256="s",
