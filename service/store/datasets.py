@@ -169,7 +169,7 @@ def arrive(
     if previous is None or previous.content_key != content_key or previous.status == "failed":
         _update(connection, dataset.id, sha256=sha256, content_key=content_key, bytes=bytes, uri=None)
         return _required(get(connection, dataset.id))
-    connection.execute(jobs.update().where(jobs.c.dataset_id == dataset.id).values(dataset_id=previous.id))
+    _move_jobs(connection, dataset.id, previous.id)
     moved = merged_datasets.c.dataset_id == dataset.id
     connection.execute(merged_datasets.update().where(moved).values(dataset_id=previous.id))
     connection.execute(datasets.delete().where(datasets.c.id == dataset.id))
@@ -218,6 +218,16 @@ def _columns_without_texts(connection: Connection, ids: list[str]) -> dict[str, 
         found: columns and [{key: value for key, value in column.items() if key not in TEXTS} for column in columns]
         for found, columns in connection.execute(query)
     }
+
+
+def _move_jobs(connection: Connection, merged: str, into: str) -> None:
+    """Let jobs that train on the one dataset, or validate on it, do so on the other."""
+    connection.execute(jobs.update().where(jobs.c.dataset_id == merged).values(dataset_id=into))
+    names = ("dataset", "validation_dataset")
+    named = or_(*(jobs.c.spec[name].as_string() == merged for name in names))
+    for job_id, spec in connection.execute(select(jobs.c.id, jobs.c.spec).where(named).with_for_update()).all():
+        moved = {name: into for name in names if spec.get(name) == merged}
+        connection.execute(jobs.update().where(jobs.c.id == job_id).values(spec={**spec, **moved}))
 
 
 def _newest_before(connection: Connection, project: str, name: str, before: int) -> Dataset | None:

@@ -128,14 +128,26 @@ def test_what_is_fetched_is_a_new_version_where_the_content_is_another_or_failed
 
 def test_a_job_that_waits_for_a_fetch_gets_the_dataset_that_was_there(database: Database) -> None:
     first, second = add_dataset(database, "a"), wanted(database)
+    other = add_dataset(database, "other", "other")
+    sides = [(second, None), (other, second), (second, second), (second, other)]
     with database.write() as connection:
-        job = jobs.add(
-            connection, project="default", actor="anonymous", dataset_id=second.id, requested={}, resolved=False,
-            spec=SPEC, warnings=[],
-        )  # fmt: skip
+        waiting = [
+            jobs.add(
+                connection, project="default", actor="anonymous", dataset_id=trains.id, requested={}, resolved=False,
+                spec={**SPEC, "dataset": trains.id, "validation_dataset": validates and validates.id}, warnings=[],
+            )
+            for trains, validates in sides
+        ]  # fmt: skip
     arrive(database, second, "a")
     with database.read() as connection:
-        assert jobs.required(connection, job.id).dataset_id == first.id
+        found = [jobs.required(connection, job.id) for job in waiting]
+    assert [(job.dataset_id, job.spec["dataset"], job.spec["validation_dataset"]) for job in found] == [
+        (first.id, first.id, None),
+        (other.id, other.id, first.id),
+        (first.id, first.id, first.id),
+        (first.id, first.id, other.id),
+    ]
+    assert all(job.spec["name"] == SPEC["name"] for job in found)
 
 
 def test_what_arrives_for_a_deleted_dataset_is_nothing_and_a_failure_keeps_no_uri(database: Database) -> None:
