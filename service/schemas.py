@@ -158,7 +158,7 @@ class PreviewDocument(BaseModel):
 
     object: Literal["dataset_preview"]
     name: str
-    bytes: int
+    bytes: int | None = Field(description="null where only the beginning was fetched of what a URI names")
     options: dict[str, Any]
     format: Literal["csv", "parquet", "arrow", "npz"]
     gzip: bool

@@ -5,7 +5,7 @@ from typing import Any
 from service import ingest
 from service.child import Child, Lost, Message
 from service.imports.failures import fetch_failed
-from service.imports.registration import rules_of
+from service.imports.registration import fetch_request
 from service.logs import Log
 from service.paths import upload_path
 from service.settings import Settings
@@ -35,15 +35,8 @@ class Fetching:
             return
         self._asked.add(dataset.id)
         settings = self._settings
-        request: dict[str, Any] = {
-            "do": "fetch",
-            "uri": dataset.uri,
-            "rules": rules_of(settings)._asdict(),
-            "s3": {"endpoint": settings.s3_endpoint, "region": settings.s3_region},
-            "limit_bytes": settings.limit_upload_bytes,
-            "limit_seconds": settings.limit_fetch_seconds,
-            "destination": str(upload_path(settings.storage, dataset.id)),
-        }
+        destination = upload_path(settings.storage, dataset.id)
+        request: dict[str, Any] = {"do": "fetch", "uri": dataset.uri, **fetch_request(settings, destination)}
 
         def on_answer(answer: Message | Lost) -> None:
             self._asked.discard(dataset.id)
