@@ -12,7 +12,7 @@ def making(directory: Path) -> Iterator[None]:
     """From here to the end of the block, `is_busy` says so of the directory, which is made where it is not there."""
     directory.mkdir(parents=True, exist_ok=True)
     with closing(_Directory(directory)) as opened:
-        opened.try_lock(fcntl.LOCK_SH)
+        opened.lock(fcntl.LOCK_SH)  # at once: whoever looks has it for a moment only
         yield
 
 
@@ -21,7 +21,7 @@ def is_busy(directory: Path) -> bool:
     if not directory.exists():
         return False
     with closing(_Directory(directory)) as opened:
-        return not opened.try_lock(fcntl.LOCK_EX)
+        return not opened.lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class _Directory:
@@ -30,10 +30,10 @@ class _Directory:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
 
-    def try_lock(self, kind: int) -> bool:
-        """Whether it could be locked, without waiting for anybody."""
+    def lock(self, kind: int) -> bool:
+        """Whether it could be locked."""
         try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, kind)
         except OSError:
             return False
         return True

@@ -13,9 +13,10 @@ HEADER_BYTES = 256
 LONGEST_HEADER_BYTES = 2**22
 """It may hold the least and the largest text of its page."""
 DEEPEST = 8
-COMPRESSED_SIZE, NUMBER_OF_VALUES = 3, 1
-VALUES_OF_DATA_PAGES = (5, 8)
-"""The fields of a page's header that say of a data page (version 1 and 2) what it holds."""
+COMPRESSED_SIZE, DATA_PAGES = 3, (5, 8)
+"""Fields of a page's header: its bytes without the header, and what a data page (of version 1, 2) is."""
+N_VALUES = 1
+"""A field of both kinds of data pages."""
 
 STOP, TRUE, FALSE, BYTE, DOUBLE, BINARY, STRUCT = 0, 1, 2, 3, 7, 8, 12
 INTEGERS = {4, 5, 6}
@@ -41,17 +42,18 @@ def check_pages(file: BinaryIO, metadata: Any) -> None:  # noqa: ANN401 - a pyar
 
 def _values_of_pages(file: BinaryIO, column: Any) -> Iterator[int]:  # noqa: ANN401 - a ColumnChunkMetaData
     """What each data page of the column holds, as far as its pages can be told apart."""
-    starts = [column.data_page_offset, column.dictionary_page_offset if column.has_dictionary_page else None]
-    start = min(found for found in starts if found is not None)
+    starts = (column.data_page_offset, column.dictionary_page_offset or 0)  # 0 is what some write for none
+    start = min((found for found in starts if found > 0), default=0)
     end = start + column.total_compressed_size
-    while start < end:
+    while 0 < start < end:
         try:
             header, length = _header_at(file, start)
-            n_bytes = header[COMPRESSED_SIZE]
-        except (ValueError, KeyError):
+        except ValueError:
             return
-        yield from (header[page].get(NUMBER_OF_VALUES, 0) for page in VALUES_OF_DATA_PAGES if page in header)
-        if n_bytes < 0:
+        pages = [header[kind] for kind in DATA_PAGES if isinstance(header.get(kind), dict)]
+        yield from (page[N_VALUES] for page in pages if isinstance(page.get(N_VALUES), int) and page[N_VALUES] > 0)
+        n_bytes = header.get(COMPRESSED_SIZE)
+        if not isinstance(n_bytes, int) or n_bytes < 0:
             return
         start += length + n_bytes
 

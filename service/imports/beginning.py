@@ -74,7 +74,10 @@ def _fetch(request: dict[str, Any]) -> dict[str, Any]:
     with time_limit(request["limit_seconds"], "the limit of a preview"):
         rules, s3 = rules_from_json(request["rules"]), Bucket(**request["s3"])
         destination = Path(request["destination"])
-        found = fetch(request["uri"], rules, s3, request["limit_bytes"], destination, cut=beginning)
+        try:
+            found = fetch(request["uri"], rules, s3, request["limit_bytes"], destination, cut=beginning)
+        except OSError as error:
+            raise fetch_failed(f"the service can't keep it ({error.strerror})") from None
     return {"sha256": None, "bytes": None} if beginning.is_cut else found._asdict()
 
 

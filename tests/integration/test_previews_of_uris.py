@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
 
 from service.file_options import parse_options
 from service.imports import beginning
@@ -17,6 +19,8 @@ from service.settings import Settings
 from tests.integration.conftest import Api, running_api
 from tests.web import ROWS, Listener, listening
 from workers.errors import DataError
+
+BUCKET = "gradsum-previews"
 
 
 class Place(NamedTuple):
@@ -34,11 +38,16 @@ class Place(NamedTuple):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     directory = tmp_path_factory.mktemp("previews")
     (root := directory / "root").mkdir()
-    with contextlib.ExitStack() as opened:
-        web = opened.enter_context(listening())
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as opened:
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "word")
+        web, s3 = opened.enter_context(listening()), ThreadedMotoServer(port=0, verbose=False)
+        s3.start()
+        opened.callback(s3.stop)
         settings = Settings(
-            data_dir=directory, limit_fetch_seconds=2, import_roots=(root,), fetch_http=True, fetch_ports=(web.port,),
-            fetch_private_hosts=("localhost",),
+            data_dir=directory, limit_fetch_seconds=6, import_roots=(root,), fetch_http=True, fetch_ports=(web.port,),
+            fetch_private_hosts=("localhost",), s3_endpoint="http://{}:{}".format(*s3.get_host_and_port()),
+            s3_region="eu-north-1", s3_buckets=(BUCKET,),
         )  # fmt: skip
         yield Place(opened.enter_context(running_api(settings)), web, root)
 
@@ -75,6 +84,19 @@ def test_binary_files_and_folders_are_looked_at_as_a_whole(place: Place) -> None
     assert (found["format"], found["bytes"], found["rows_looked_at"]) == ("npz", 6_400_128, 10_000)
 
 
+def test_an_object_of_s3_is_looked_at_with_the_api_s_keys(place: Place) -> None:
+    store = fs.S3FileSystem(
+        endpoint_override=place.api.settings.s3_endpoint.removeprefix("http://"), scheme="http", region="eu-north-1",
+        access_key="key", secret_key="word",  # noqa: S106 - of a server of our own
+        allow_bucket_creation=True,
+    )  # fmt: skip
+    store.create_dir(BUCKET)
+    with store.open_output_stream(f"{BUCKET}/data.csv") as stream:
+        stream.write(ROWS)
+    found = place.preview(f"s3://{BUCKET}/data.csv").json()
+    assert (found["name"], found["rows_looked_at"], found["bytes"]) == ("data", 50, len(ROWS)), found
+
+
 def test_of_a_large_csv_file_the_beginning_is_fetched_even_if_it_never_ends(place: Place) -> None:
     before = place.api.left()
     found = place.preview(f"http://localhost:{place.web.port}/endless.csv", options={"sha256": "a" * 64}).json()
@@ -88,7 +110,7 @@ def test_of_a_large_csv_file_the_beginning_is_fetched_even_if_it_never_ends(plac
     [
         ("http://localhost:{web}/missing.csv", {}, "fetch_failed", "404 Not Found"),
         ("http://localhost:{web}/page.csv", {}, "fetch_failed", "web page"),
-        ("http://localhost:{web}/drip.csv", {}, "fetch_failed", "longer than 2 seconds, the limit of a preview"),
+        ("http://localhost:{web}/drip.csv", {}, "fetch_failed", "longer than 6 seconds, the limit of a preview"),
         ("http://localhost:{web}/to?http://127.0.0.1:{web}/data.csv", {}, "uri_not_allowed", "127.0.0.1"),
         ("http://127.0.0.1:{web}/data.csv", {}, "uri_not_allowed", "127.0.0.1"),
         ("file:///etc/passwd", {}, "uri_not_allowed", "GRADSUM_IMPORT_ROOTS"),

@@ -1,6 +1,8 @@
 """Files of every format: good ones become the same dataset, bad ones are refused and leave nothing."""
 
+import contextlib
 import gzip
+import io
 import json
 import os
 import pickle
@@ -13,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from service import head, ingest
 from service.column_order import MOST_COMPRESSED_BYTES, check_compressed
 from service.file_options import parse_options
 from service.numpy_file import open_numpy
+from service.parquet_pages import check_pages
 from service.resources import ENVIRONMENT
 from tests import corpus
 from tests.corpus import BAD, Bad
@@ -96,6 +100,26 @@ def test_the_same_values_are_the_same_columns_in_every_format(tmp_path: Path) ->
 def test_an_array_alone_is_columns_by_number(tmp_path: Path) -> None:
     found = ingested(tmp_path, corpus.npy(np.array([[1, 2, 3], [4, 5, 6]], np.int8)))
     assert types(found) == {"x0": "number", "x1": "number", "x2": "number"}
+
+
+@pytest.mark.parametrize("written", [{}, {"data_page_version": "2.0", "data_page_size": 512}, {"compression": "zstd"}])
+def test_the_pages_of_a_parquet_file_are_counted_whatever_is_written_over_them(tmp_path: Path, written: Any) -> None:
+    """Noise in a file is an error of ours or none: the reader of pages takes whatever it finds."""
+    columns = {
+        "a": [None if i % 7 == 0 else float(i) for i in range(5000)],
+        "b": [f"text {i % 999}" for i in range(5000)],
+    }
+    good = corpus.parquet(corpus.table(**columns), **written)
+    path, noise = tmp_path / "file.parquet", np.random.default_rng(5)
+    metadata = pq.ParquetFile(io.BytesIO(good)).metadata
+    check_pages(io.BytesIO(good), metadata)
+    for _ in range(200):
+        bad = bytearray(good)
+        for place in noise.integers(4, len(good) - 8, 20):
+            bad[place] = noise.integers(256)
+        path.write_bytes(bad)
+        with path.open("rb") as file, contextlib.suppress(DataError):
+            check_pages(file, metadata)
 
 
 @pytest.mark.parametrize("write", [np.save, np.savez, np.savez_compressed])
