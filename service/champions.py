@@ -21,9 +21,9 @@ from service.preparation import MOST_LOSSES
 from service.scheduler import LOOK_SECONDS, wall_clock
 from service.schedules import is_cool
 from service.settings import Settings
-from service.store import firings, notifications, schedules
+from service.store import datasets, firings, notifications, schedules
 from service.store.database import Database, Transaction, WriteConflictError, as_text
-from service.store.datasets import Dataset
+from service.store.datasets import Dataset, DatasetOutline
 from service.store.jobs import Job
 from service.store.schedules import Schedule, Watched
 
@@ -73,7 +73,7 @@ class Champions:
         """Keep what was found about these jobs' data only."""
         self._findings = {job_id: found for job_id, found in self._findings.items() if job_id in unfinished}
 
-    def before_training(self, job: Job, dataset: Dataset, decision: Decision) -> Decision:
+    def before_training(self, job: Job, dataset: DatasetOutline, decision: Decision) -> Decision:
         """`decision`, unless `job` is of a schedule whose `check` is not done, or does not let its data pass."""
         with self._database.read() as connection:
             firing = firings.of_job(connection, job.id)
@@ -92,7 +92,7 @@ class Champions:
             self._log.warning("firing_held", schedule_id=schedule.id, job_id=job.id, reason=reason)
         return Decision("wait")
 
-    def _found(self, job: Job, dataset: Dataset, check: dict[str, Any]) -> list[Finding] | None:
+    def _found(self, job: Job, dataset: DatasetOutline, check: dict[str, Any]) -> list[Finding] | None:
         """What is wrong with the data, None while that is being found out."""
         if job.id in self._findings or job.id in self._asked:
             return self._findings.get(job.id)
@@ -112,7 +112,9 @@ class Champions:
         if name is not None and self._judging.measure(name, job.project, dataset, on_measured):
             self._asked.add(job.id)
             return None
-        return problems_alone(check, dataset.rows or 0, _null_fractions(job, dataset))
+        with self._database.read() as connection:
+            whole = datasets.whole(connection, dataset)
+        return problems_alone(check, dataset.rows or 0, _null_fractions(job, whole))
 
     def _given_up(self, key: str, lost: Lost) -> str | None:
         """Why a comparison is not tried again, once it has taken its process down too often."""

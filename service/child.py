@@ -27,6 +27,8 @@ class Lost(NamedTuple):
     reason: str
     in_hand: bool
     """The child had the question: perhaps it is the reason."""
+    too_late: bool = False
+    """It had it as long as it may."""
 
 
 OnAnswer = Callable[[Message | Lost], None]
@@ -104,7 +106,7 @@ class Child:
         if self._process is not None and self.ready is None and now > self._ready_by:
             self._lose(f"it was not ready after {self._start_seconds:g} s")
         if self._asked is not None and now > self._answer_by:
-            self._lose("it did not answer in time")
+            self._lose("it did not answer in time", too_late=True)
 
     def restart(self, reason: str) -> None:
         """End the child, and with it what it holds; the next `pump` after a pause starts another."""
@@ -179,7 +181,7 @@ class Child:
             return "it closed its pipe"
         return how_it_ended(code)
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str, *, too_late: bool = False) -> None:
         """Forget this child, tell everyone who waits, and let the next one start after a pause."""
         if self._process is not None:
             self._process.kill()
@@ -194,7 +196,7 @@ class Child:
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         lost = Lost(f"{self.module} was lost: {reason}", in_hand=True)
         if self._asked is not None:
-            self._answers.append((self._asked.on_answer, lost))
+            self._answers.append((self._asked.on_answer, lost._replace(too_late=too_late)))
         self._answers += [(question.on_answer, lost._replace(in_hand=False)) for question in self._waiting]
         self._asked = None
         self._waiting.clear()

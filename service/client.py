@@ -86,6 +86,13 @@ class Client:
         fields: dict[str, Any] = {"uri": uri, "name": name, "options": dict(options) if options else None}
         return self._connection.send_json("/v1/datasets", _given(fields))
 
+    def preview_import(self, uri: str, name: str | None = None, options: Mapping[str, Any] | None = None) -> Answer:
+        """What would be understood of what the service finds at `uri`. Nothing is kept."""
+        fields: dict[str, Any] = {"uri": uri, "name": name, "options": dict(options) if options else None}
+        return self._connection.send_json(
+            "/v1/datasets", _given(fields), params={"dry_run": "true"}, timeout=timeout(UPLOAD_ANSWER_SECONDS)
+        )
+
     def datasets(self, **filters: str | int | None) -> Answer:
         """A page of datasets; filters: limit, after, status, name."""
         return self._connection.ask("GET", "/v1/datasets", params=_given(filters))

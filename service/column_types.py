@@ -1,9 +1,10 @@
 """What a column of text is: numbers, categories or free text, and which of its values do not fit.
 
 A column is a number if every value that is not missing is a finite number; a category if it is text with at most
-1 000 different values; else text, which can't be a feature. Where nine in ten values are numbers and some are not, it
-is refused, unless its type is declared. A declared category may have up to 100 000 different values. Where the file
-says itself what is a number (Parquet, Arrow, NumPy), text is never taken for one. Dates are kept as text in ISO 8601.
+1 000 different values of at most 200 characters; else text, which can't be a feature. Where nine in ten values are
+numbers and some are not, it is refused, unless its type is declared. A declared category may have up to 100 000
+different values. Where the file says itself what is a number (Parquet, Arrow, NumPy), text is never taken for one.
+Dates are kept as text in ISO 8601.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,8 @@ Kind = Literal["number", "category", "text", "date", "undeclared"]
 """What a column is; `undeclared` is text that is a category where its different values are few."""
 SHARE_OF_NUMBERS = 0.9
 SHOWN_OFFENDERS = 3
+LONGEST_CATEGORY = 200
+"""Characters (code points, without outer blanks): each one travels with the dataset's description."""
 NUMBER = r"^[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)$"
 
 RowNumber = Callable[[int], int]
@@ -35,8 +38,8 @@ RowNumber = Callable[[int], int]
 class BadValuesError(DataError):
     """Some values can't be used; `places` are their rows among the data, from 0, where they were asked for."""
 
-    def __init__(self, message: str, *, code: str, places: Array) -> None:
-        super().__init__(message, code=code)
+    def __init__(self, message: str, *, code: str, places: Array, field: str | None = None) -> None:
+        super().__init__(message, code=code, field=field)
         self.places = places
 
 
@@ -80,6 +83,11 @@ def numbers_of(values: Values, reading: Reading) -> Values:
     return pc.cast(_plain(text_of(values, reading), reading), pa.float64())
 
 
+def are_too_long(text: Values) -> Values:
+    """Which of the texts are too long to be categories."""
+    return pc.greater(pc.utf8_length(text), LONGEST_CATEGORY)
+
+
 def are_numbers(text: Values, reading: Reading) -> Values:
     """Which of the texts are written as numbers."""
     return pc.match_substring_regex(_plain(text, reading), NUMBER, ignore_case=True)
@@ -108,6 +116,8 @@ class Survey:
             values = pc.if_else(pa.array(is_good), as_plain(values), None)
         if self.checks_dates:
             self._check_dates(text_of(values, self._reading), first_place)
+        elif self._declared == "category":
+            self._check_lengths(text_of(values, self._reading), first_place)
         elif self._declared in {"number", None}:
             self._check_numbers(values, first_place)
 
@@ -121,6 +131,8 @@ class Survey:
         """What the column is; BadValuesError where some of its values do not fit."""
         if self.checks_dates and self._bad.count:
             self._refuse_dates()
+        if self._declared == "category" and self._bad.count:
+            self._refuse_long()
         if self._declared not in {"number", None}:
             return self._declared
         is_number = self._declared == "number" or self._n_numbers >= SHARE_OF_NUMBERS * self._n_values
@@ -151,6 +163,21 @@ class Survey:
     def _check_dates(self, text: Values, first_place: int) -> None:
         is_bad = np.fromiter((value is not None and not _is_date(value) for value in text.to_pylist()), bool, len(text))
         self._bad.add(is_bad, text, first_place, self.keeps_places)
+
+    def _check_lengths(self, text: Values, first_place: int) -> None:
+        is_bad = pc.fill_null(are_too_long(text), fill_value=False).to_numpy(zero_copy_only=False)
+        self._bad.add(is_bad, text, first_place, self.keeps_places)
+
+    def _refuse_long(self) -> NoReturn:
+        place, text = self._bad.first[0]
+        raise BadValuesError(
+            f"Column '{self._name}' is declared a category and has a text of {len(text)} characters in row "
+            f"{self._reading.row_number(place)}; a category may have {LONGEST_CATEGORY}. Declare it as text, or "
+            f"shorten its texts.",
+            code="category_too_long",
+            places=self._bad.places(),
+            field="options.types",
+        )
 
     def _refuse_dates(self) -> NoReturn:
         raise BadValuesError(

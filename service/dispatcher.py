@@ -165,14 +165,14 @@ class Dispatcher:
 
     def _is_dataset(self, key: str) -> bool:
         with self._database.read() as connection:
-            return datasets.get(connection, key) is not None
+            return datasets.outline(connection, key) is not None
 
     def _advance_all(self) -> None:
         """Take the next step of every job that has one."""
         with self._database.read() as connection:
             unfinished = jobs.unfinished(connection)
             wanted = {key for job in unfinished for key in (job.dataset_id, job.spec["validation_dataset"]) if key}
-            found = {key: datasets.get(connection, key) for key in wanted}
+            found = {key: datasets.outline(connection, key) for key in wanted}
         self._someone_waits = False
         for job in unfinished:
             dataset, named = found[job.dataset_id], job.spec["validation_dataset"]

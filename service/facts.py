@@ -3,15 +3,15 @@
 from typing import Any, NamedTuple
 
 from service.settings import Settings
-from service.store.datasets import Dataset
+from service.store.datasets import Dataset, DatasetOutline
 from workers.resolve import DatasetFacts, Limits
 
 
 class Sources(NamedTuple):
     """The datasets of a job: the one that trains, and the one whose rows validate, if there is one."""
 
-    dataset: Dataset
-    validation: Dataset | None = None
+    dataset: DatasetOutline
+    validation: DatasetOutline | None = None
 
     @property
     def status(self) -> str:
@@ -23,11 +23,6 @@ class Sources(NamedTuple):
     def error(self) -> dict[str, Any] | None:
         """Why one of them can't be used."""
         return next((dataset.error for dataset in self if dataset is not None and dataset.status == "failed"), None)
-
-    @property
-    def facts(self) -> tuple[DatasetFacts, DatasetFacts | None]:
-        """What resolving a spec needs to know of them."""
-        return facts_of(self.dataset), None if self.validation is None else facts_of(self.validation)
 
 
 def facts_of(dataset: Dataset) -> DatasetFacts:

@@ -81,7 +81,14 @@ def check_job(
         raise UnprocessableError(f"job.dataset.uri {message}.", errors=[FieldError("dataset.uri", message)])
     start, _ = resolve_start(connection, project, body, None)
     body["warm_start"] = start
-    return read_submission(connection, settings, project, body, file_may_come_later=uri != template)
+    return read_submission(
+        connection,
+        settings,
+        project,
+        body,
+        file_may_come_later=uri != template,
+        is_checked_later=definition["check"] is not None,
+    )
 
 
 def job_body(
@@ -132,7 +139,9 @@ def _submit(connection: Transaction, settings: Settings, schedule: Schedule, occ
     if schedule.notify is not None:
         body = {"notify": schedule.notify, **body}
     start, warning = resolve_start(connection, schedule.project, body, schedule.id)
-    submission = read_submission(connection, settings, schedule.project, {**body, "warm_start": start})
+    body["warm_start"] = start
+    checked = schedule.check is not None
+    submission = read_submission(connection, settings, schedule.project, body, is_checked_later=checked)
     if not is_asked_for(occasion.triggered_by) and isinstance(
         submission.dataset, Dataset
     ):  # else it is seen once fetched

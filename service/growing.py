@@ -1,10 +1,11 @@
 """Columns that grow chunk by chunk: their values go to files; statistics and a bounded number of texts stay in memory.
 
-A column of more different texts is kept as text with each chunk's own texts, in the order in which they came: then a
-text may stand in its list several times. Dates are sorted all the same.
+A column of more different texts, or of more bytes, is kept as text with each chunk's own texts, in the order in which
+they came: then a text may stand in its list several times. Dates are sorted all the same.
 """
 
 import unicodedata
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.column_files import ColumnFiles
-from service.column_types import SHARE_OF_NUMBERS, Kind, Reading, Values, are_numbers, numbers_of, text_of
+from service.column_types import (
+    SHARE_OF_NUMBERS,
+    Kind,
+    Reading,
+    Values,
+    are_numbers,
+    are_too_long,
+    numbers_of,
+    text_of,
+)
 from service.statistics import Statistics
+from service.text_memory import BYTES_OF_A_TEXT, MOST_BYTES, Kept, TextMemory
 from workers.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -80,13 +91,22 @@ class NumberColumn(GrowingColumn):
 class TextColumn(GrowingColumn):
     """Text: positions in the sorted list of its different texts, -1 where missing."""
 
-    def __init__(self, name: str, place: int, reading: Reading, files: ColumnFiles | None, kind: Kind | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        place: int,
+        reading: Reading,
+        files: ColumnFiles | None,
+        kind: Kind | None,
+        memory: TextMemory,
+    ) -> None:
         super().__init__(name, place, reading, files)
-        self._kind = kind
+        self._place, self._kind, self._memory = place, kind, memory
         self._text, self._offsets = f"{place:06d}.text", f"{place:06d}.offsets"
         self._positions: dict[str, int] = {}
-        self._n_kept = self._n_bytes = 0
+        self._n_kept = self._n_bytes = self._n_remembered_bytes = 0
         self._n_numbers = 0
+        self._is_long = False
 
     def add(self, values: Values) -> None:
         """Take the next values."""
@@ -94,11 +114,12 @@ class TextColumn(GrowingColumn):
         encoded = pc.dictionary_encode(text)
         if self._kind is None:  # a number may still be what most of it is
             self._count_numbers(encoded)
+        self._is_long = self._is_long or bool(pc.any(are_too_long(encoded.dictionary)).as_py())
+        if self._is_long and self._kind == "category":
+            self.fits = False
         texts = _composed(encoded.dictionary)
         if not self._n_kept:
-            codes = np.fromiter((self._positions.setdefault(each, len(self._positions)) for each in texts), np.int32)
-            if len(self._positions) > MOST_DECLARED_CATEGORIES:
-                self._keep_known()
+            codes = self._remember(texts)
         else:
             codes = self._n_kept + np.arange(len(texts), dtype=np.int32)
             self._keep(texts)
@@ -112,9 +133,8 @@ class TextColumn(GrowingColumn):
         if is_few and self._files is not None:
             rank = {text: place for place, text in enumerate(texts)}
             self._files.remap(self._values, np.array([*(rank[text] for text in self._positions), -1], np.int32))
-        if self._kind == "category" or (
-            self._kind in {"undeclared", None} and is_few and len(texts) <= MOST_CATEGORIES
-        ):
+        may_be = self._kind in {"undeclared", None} and is_few and not self._is_long
+        if self._kind == "category" or (may_be and len(texts) <= MOST_CATEGORIES):
             return self._metadata("category") | {"categories": texts}
         if is_few:
             self._keep(texts)
@@ -127,11 +147,27 @@ class TextColumn(GrowingColumn):
         places = pc.drop_null(encoded.indices).to_numpy()
         self._n_numbers += int(np.count_nonzero(are[places])) if len(are) else 0
 
-    def _keep_known(self) -> None:
+    def _remember(self, texts: list[str]) -> Array:
+        """The places of the texts among the different ones so far, which they may be the first to be too many of."""
+        known = len(self._positions)
+        codes = np.fromiter((self._positions.setdefault(each, len(self._positions)) for each in texts), np.int32)
+        if len(self._positions) > known:
+            new = islice(reversed(self._positions), len(self._positions) - known)
+            self._n_remembered_bytes += sum(len(each.encode()) + BYTES_OF_A_TEXT for each in new)
+            self._memory.note(self._place, Kept(self._n_remembered_bytes, self._kind == "category", self._let_go))
+        if len(self._positions) > MOST_DECLARED_CATEGORIES:
+            self._memory.forget(self._place)
+            self._let_go()
+        return codes
+
+    def _let_go(self) -> None:
+        """Keep the texts in the file instead; DataError where the column is declared a category."""
         if self._kind == "category":
+            what = f"more than {MOST_DECLARED_CATEGORIES} different values, the most that a category may have"
+            if len(self._positions) <= MOST_DECLARED_CATEGORIES:
+                what = f"so many different values that those of all columns are more than {MOST_BYTES:,} bytes"
             raise DataError(
-                f"Column '{self._name}' has more than {MOST_DECLARED_CATEGORIES} different values, the most that a "
-                f"category may have. Declare it as text, or leave it out of the file.",
+                f"Column '{self._name}' has {what}. Declare it as text, or leave it out of the file.",
                 code="too_many_categories",
                 field="options.types",
             )
@@ -169,12 +205,12 @@ class TextColumn(GrowingColumn):
 
 
 def growing_column(
-    name: str, place: int, reading: Reading, files: ColumnFiles | None, kind: Kind | None
+    name: str, place: int, reading: Reading, files: ColumnFiles | None, kind: Kind | None, memory: TextMemory
 ) -> GrowingColumn:
-    """A column of this kind; None is text of which it is not sure that it is no number."""
+    """A column of this kind; None is text of which it is not sure that it is no number. A file has one `memory`."""
     if kind == "number":
         return NumberColumn(name, place, reading, files)
-    return TextColumn(name, place, reading, files, kind)
+    return TextColumn(name, place, reading, files, kind, memory)
 
 
 def _mask(values: Values) -> Array | None:

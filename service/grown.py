@@ -18,8 +18,10 @@ from service.file_options import FileOptions
 from service.growing import growing_column
 from service.table import Source, check_size
 from service.table_columns import check_declared, reading_of, surveys
+from service.text_memory import TextMemory
 from workers.errors import DataError
 
+MOST_TURNS = 10
 Kinds = list[Kind | None]
 Good = npt.NDArray[np.bool_]
 
@@ -67,7 +69,8 @@ def _read(
 ) -> tuple[Grown, bool]:  # fmt: skip
     """The columns of these kinds, and whether they still seem right when all rows are read."""
     named = enumerate(zip(source.names, kinds, strict=True))
-    columns = [growing_column(name, place, reading, files, kind) for place, (name, kind) in named]
+    memory = TextMemory()
+    columns = [growing_column(name, place, reading, files, kind, memory) for place, (name, kind) in named]
     numbers = frozenset(place for place, kind in enumerate(kinds) if kind == "number" and fast)
     read = rows = 0
     for chunk in source.chunks(numbers):
@@ -104,9 +107,12 @@ def _surveyed(found: list[Survey], source: Source, is_good: Good | None) -> tupl
 
 
 def _without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
-    """What the columns are without the rows that do not fit: one may hide another's fault, so it takes turns."""
+    """What the columns are without the rows that do not fit: one may hide another's fault, so it takes turns.
+
+    Each turn reads the whole file: a file that is made to need more than `MOST_TURNS` is refused.
+    """
     is_good = np.ones(sum(len(chunk[0]) for chunk in source.chunks(frozenset())), bool)
-    while True:
+    for _ in range(MOST_TURNS):
         kinds, faults = _surveyed(surveys(source, reading, keeps_places=True), source, is_good)
         for fault in faults:
             is_good[fault.places] = False
@@ -115,3 +121,9 @@ def _without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
             raise DataError(message, code="dataset_empty")
         if not faults:
             return kinds, is_good
+    raise DataError(
+        f"Each time that bad rows were left out, others showed, {MOST_TURNS} times: columns look like text until then. "
+        f"Declare the columns of numbers in options.types, or clean the file. The last time: {faults[0].message}",
+        code="too_many_bad_rows",
+        field="options.on_bad_rows",
+    )

@@ -18,7 +18,7 @@ from service.preparation import MOST_LOSSES, WORK_SECONDS, matrix_request
 from service.settings import Settings
 from service.store import datasets, jobs, models, notifications
 from service.store.database import Database, Transaction
-from service.store.datasets import Dataset
+from service.store.datasets import DatasetOutline
 from service.store.jobs import Job
 from service.store.models import Model
 from workers.spec import JobSpec
@@ -68,7 +68,7 @@ class Judging:
 
         self._ask(job.id, message, lambda answer: self._record(job, model, champion, decided(answer)))
 
-    def measure(self, name: str, project: str, dataset: Dataset, on_measured: OnMeasured) -> bool:
+    def measure(self, name: str, project: str, dataset: DatasetOutline, on_measured: OnMeasured) -> bool:
         """Have a dataset compared with the one that the champion of `name` learned from; False where nobody serves.
 
         `on_measured` gets {"ok": what `service.data_check` reads}, {"error"}, or Lost where it has to be asked again.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from service.column_order import check_compressed, mapped_blocks, stored_at
 from service.file_format import refuse_pickle
 from service.file_options import FileOptions
 from service.table import Batches, check_expansion, check_size
@@ -141,7 +142,13 @@ def _batches(path: Path, arrays: list[_Array], options: FileOptions | None, limi
         else:
             archive = stack.enter_context(open_archive(path, options, limits))
             files = [stack.enter_context(_opened(archive, f"{array.name}.npy")) for array in arrays]
-        blocks = [_blocks(array, file, block_rows) for array, file in zip(arrays, files, strict=True)]
+        places = [0 if options is None else stored_at(path, archive.getinfo(f"{array.name}.npy")) for array in arrays]
+        blocks = [
+            _column_blocks(array, path, place, file, block_rows)
+            if array.in_fortran_order and array.shape[1] > 1
+            else _blocks(array, file, block_rows)
+            for array, place, file in zip(arrays, places, files, strict=True)
+        ]
         for parts in zip(*blocks, strict=True):
             columns = [column for part in parts for column in _columns(part)]
             yield pa.record_batch(columns, pa.schema(fields))
@@ -160,17 +167,30 @@ def _blocks(array: _Array, file: BinaryIO, block_rows: int) -> Iterator[npt.NDAr
     rows, columns = array.shape
     row_bytes = array.dtype.itemsize * columns
     _read(array.name, file, array.header_bytes)
-    if array.in_fortran_order and columns > 1:
-        whole = np.frombuffer(_read(array.name, file, rows * row_bytes), array.dtype).reshape(
-            (rows, columns), order="F"
-        )
-        _check_end(array.name, file)
-        yield from (whole[start : start + block_rows] for start in range(0, rows, block_rows))
-        return
     for start in range(0, rows, block_rows):
         length = min(block_rows, rows - start)
         yield np.frombuffer(_read(array.name, file, length * row_bytes), array.dtype).reshape(length, columns)
     _check_end(array.name, file)
+
+
+def _column_blocks(
+    array: _Array, path: Path, place: int | None, file: BinaryIO, block_rows: int
+) -> Iterator[npt.NDArray[Any]]:
+    """The same of an array in Fortran order, which lies at `place` of the file unless it is compressed."""
+    rows, columns = array.shape
+    n_bytes = rows * columns * array.dtype.itemsize
+    if place is not None:
+        try:
+            yield from mapped_blocks(path, place + array.header_bytes, array.dtype, array.shape, block_rows)
+        except ValueError as error:
+            raise _damaged(array.name, error) from None
+        _check_end(array.name, file)
+        return
+    check_compressed(array.name, n_bytes)
+    _read(array.name, file, array.header_bytes)
+    whole = np.frombuffer(_read(array.name, file, n_bytes), array.dtype).reshape((rows, columns), order="F")
+    _check_end(array.name, file)
+    yield from (whole[start : start + block_rows] for start in range(0, rows, block_rows))
 
 
 def _opened(archive: zipfile.ZipFile, name: str) -> Any:  # noqa: ANN401 - a zipfile.ZipExtFile
@@ -197,9 +217,10 @@ def _read(name: str, file: BinaryIO, n_bytes: int) -> bytearray:
 
 
 def _check_end(name: str, file: BinaryIO) -> None:
-    """A zip's checksum is compared where the member ends."""
+    """A zip's checksum is compared where the member ends, to which all of it is read."""
     try:
-        file.read(1)
+        while file.read(READ_BYTES):
+            pass
     except UNREADABLE as error:
         raise _damaged(name, error) from None
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from service.native_types import check_schema, least_bytes
+from service.parquet_pages import check_pages
 from service.table import Batches, check_expansion, check_size
 from workers.errors import DataError
 
@@ -40,13 +41,15 @@ def open_parquet(path: Path, limits: Mapping[str, int]) -> Batches:
             code="file_corrupt",
         )
     check_expansion(metadata.num_rows * least_bytes(schema), path.stat().st_size, limits)
-    return Batches(schema, metadata.num_rows, _batches(file))
+    return Batches(schema, metadata.num_rows, _batches(path, file))
 
 
-def _batches(file: Any) -> Iterator[Any]:  # noqa: ANN401 - a pyarrow.parquet.ParquetFile
+def _batches(path: Path, file: Any) -> Iterator[Any]:  # noqa: ANN401 - a pyarrow.parquet.ParquetFile
     try:
         with file:
             yield from file.iter_batches(BATCH_ROWS, use_threads=False)
+            with path.open("rb") as pages:
+                check_pages(pages, file.metadata)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise _damaged(error) from None
 

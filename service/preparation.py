@@ -6,23 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.child import Child, Lost, Message
-from service.facts import Sources, data_limits_of, limits_of
+from service.facts import Sources, data_limits_of, facts_of, limits_of
 from service.failures import fail
 from service.logs import Log
 from service.paths import columns_directory, model_directory, start_path, upload_path
 from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database
-from service.store.datasets import Dataset
+from service.store.datasets import DatasetOutline
 from service.store.jobs import Job
 from workers.errors import DataError, GradsumError
 from workers.files import remove
 from workers.matrix import MatrixRequest, matrix_key
 from workers.plan import make_plan
-from workers.resolve import check_limits, resolve
+from workers.resolve import DatasetFacts, check_limits, resolve
 from workers.spec import JobSpec, parse
 
 WORK_SECONDS = 6 * 3600.0
+"""What takes longer is given up: it would take as long the next time."""
 MOST_LOSSES = 3
 """A file that takes the child down this often is to blame itself."""
 
@@ -30,7 +31,10 @@ MOST_LOSSES = 3
 class Preparation:
     """Asks the preparing child for what is missing, each thing once, and records how it went."""
 
-    def __init__(self, database: Database, settings: Settings, child: Child, log: Log) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, child: Child, log: Log, work_seconds: float = WORK_SECONDS
+    ) -> None:
+        self._work_seconds = work_seconds
         self._database = database
         self._settings = settings
         self._child = child
@@ -38,7 +42,7 @@ class Preparation:
         self._asked: set[str] = set()
         self._losses: Counter[str] = Counter()
 
-    def ingest(self, dataset: Dataset) -> None:
+    def ingest(self, dataset: DatasetOutline) -> None:
         """Have an uploaded file read into column files."""
         storage = self._settings.storage
         upload = upload_path(storage, dataset.id)
@@ -68,7 +72,7 @@ class Preparation:
 
     def resolve(self, job: Job, sources: Sources) -> None:
         """Put values for every `auto`, now that the datasets are known."""
-        facts, validation = sources.facts
+        facts, validation = self._facts(sources)
         try:
             resolution = resolve(JobSpec.model_validate(job.spec), facts, limits_of(self._settings), validation)
         except GradsumError as error:
@@ -93,7 +97,7 @@ class Preparation:
         own = sources.dataset.content_key
         other = None if sources.validation is None else sources.validation.content_key
         key = matrix_key(own, request, other)
-        facts, validation = sources.facts
+        facts, validation = self._facts(sources)
         notes = resolve(parse(job.requested), facts, limits_of(self._settings), validation).notes
 
         def on_done(answer: Message) -> None:
@@ -118,6 +122,12 @@ class Preparation:
             "start": start,
         }
         self._ask(job.id, message, on_done)
+
+    def _facts(self, sources: Sources) -> tuple[DatasetFacts, DatasetFacts | None]:
+        """What resolving a spec needs to know of its datasets."""
+        with self._database.read() as connection:
+            facts = [facts_of(datasets.whole(connection, found)) for found in sources if found is not None]
+        return facts[0], facts[1] if len(facts) > 1 else None
 
     def _start(self, job: Job, spec: JobSpec) -> dict[str, Any] | None:
         """What to write for a job that does not start from drawn weights."""
@@ -174,14 +184,16 @@ class Preparation:
                 on_done(answer)
                 return
             self._losses[key] += answer.in_hand
-            if self._losses[key] >= MOST_LOSSES:
-                message = (
-                    f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}. "
-                    f"A file does so that is damaged or takes too much memory."
+            if answer.too_late:
+                took = f"Preparing the data took longer than {self._work_seconds / 3600:g} hours, which is the limit."
+                on_done(_refused("preparation_too_long", f"{took} Keep the rows and columns that matter."))
+            elif self._losses[key] >= MOST_LOSSES:
+                ended = f"Reading the data ended its process {MOST_LOSSES} times: {answer.reason}."
+                on_done(
+                    _refused("preparation_failed", f"{ended} A file does so that is damaged or takes too much memory.")
                 )
-                on_done({"error": {"code": "preparation_failed", "message": message, "errors": []}})
 
-        self._child.ask(message, WORK_SECONDS, on_answer)
+        self._child.ask(message, self._work_seconds, on_answer)
 
 
 def matrix_request(spec: JobSpec, options: Mapping[str, Any]) -> MatrixRequest:
@@ -200,6 +212,10 @@ def matrix_request(spec: JobSpec, options: Mapping[str, Any]) -> MatrixRequest:
         missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(options),
         max_categories=spec.preprocessing.max_categories,
     )
+
+
+def _refused(code: str, message: str) -> Message:
+    return {"error": {"code": code, "message": message, "errors": []}}
 
 
 def _naming(error: dict[str, Any], sources: Sources) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from service.child import pipe_from_arguments
 from service.imports.fetch import fetch, time_limit
 from service.imports.s3 import Bucket
 from service.ingest import ingest_file
+from service.making import making
 from service.resources import memory_limit, too_much_to_build
 from service.uris import rules_from_json
 from workers.errors import GradsumError
@@ -68,12 +69,12 @@ def _do(message: dict[str, Any]) -> dict[str, Any]:
     destination = Path(message["destination"])
     if message["do"] == "ingest":
         limits = message["limits"]
-        with memory_limit(limits.get("memory_bytes")):
+        with memory_limit(limits.get("memory_bytes")), making(destination.parent):
             return ingest_file(Path(message["path"]), message["options"], destination, limits)
     if message["do"] == "fetch":
         return _fetch(message, destination)
     if message["do"] == "build":
-        with memory_limit(message.get("memory_bytes"), too_much_to_build):
+        with memory_limit(message.get("memory_bytes"), too_much_to_build), making(destination.parent):
             return _build(message, destination)
     raise ValueError(f"unknown request {message['do']!r}")
 

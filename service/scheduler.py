@@ -12,7 +12,7 @@ from service.schedules import Entry, Step, before_training, is_cool, overlap, pa
 from service.settings import Settings
 from service.store import firings, schedules
 from service.store.database import Database, DatabaseUnavailableError, Transaction, WriteConflictError, as_text
-from service.store.datasets import Dataset
+from service.store.datasets import DatasetOutline
 from service.store.jobs import Job
 from service.store.schedules import Schedule
 
@@ -56,7 +56,7 @@ class Scheduler:
             with contained(self._log, "schedule_not_understood", schedule_id=schedule.id):
                 self._fire_on_data(schedule, occasion, sequence)
 
-    def before_training(self, job: Job, dataset: Dataset, decision: Decision) -> Decision:
+    def before_training(self, job: Job, dataset: DatasetOutline, decision: Decision) -> Decision:
         """`decision`, unless `job` is a firing's that is to wait or, with that data, does not train at all."""
         with self._database.read() as connection:
             firing = firings.of_job(connection, job.id)

@@ -133,7 +133,9 @@ class DatasetDocument(Owned):
     status: Literal["preparing", "ready", "failed"]
     rows: int | None
     rejected_rows: int | None
-    columns: list[dict[str, Any]] | None = Field(description="name, type, min, max, mean, std, nulls, categories")
+    columns: list[dict[str, Any]] | None = Field(
+        description="name, type, min, max, mean, std, nulls; not in lists: categories, distinct_values"
+    )
     sha256: str | None = Field(description="Of the file; null while it is still to be fetched")
     bytes: int | None
     options: dict[str, Any]
@@ -156,7 +158,7 @@ class PreviewDocument(BaseModel):
 
     object: Literal["dataset_preview"]
     name: str
-    bytes: int
+    bytes: int | None = Field(description="null where only the beginning was fetched of what a URI names")
     options: dict[str, Any]
     format: Literal["csv", "parquet", "arrow", "npz"]
     gzip: bool
@@ -268,7 +270,7 @@ class ModelDocument(Owned):
     object: Literal["model"]
     name: str
     champion: int | None = Field(description="The version that serves")
-    versions: list[dict[str, Any]]
+    versions: list[dict[str, Any]] = Field(description="Newest first; in lists the newest ten")
 
 
 class PredictionDocument(BaseModel):

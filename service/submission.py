@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from service.errors import ConflictError, UnprocessableError
-from service.facts import Sources, limits_of
+from service.facts import Sources, facts_of, limits_of
 from service.imports.registration import Import, add_import, read_import_of_job
 from service.notifications.rules import check_notify
 from service.paths import model_directory
@@ -25,6 +25,7 @@ from service.uris import shown
 from service.warm_start import source_job
 from workers.errors import FieldError
 from workers.held_out import check_split
+from workers.missing import check_features, check_validation
 from workers.network import block_rows
 from workers.plan import Plan, layer_sizes, make_plan
 from workers.resolve import check_limits, classes, resolve
@@ -62,10 +63,12 @@ def read_submission(
     body: Any,  # noqa: ANN401
     *,
     file_may_come_later: bool = False,
+    is_checked_later: bool = False,
 ) -> Submission:
     """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong.
 
-    A schedule is tried before the file of a day is there: `file_may_come_later`.
+    A schedule is tried before the file of a day is there: `file_may_come_later`. Its own check may hold data with
+    missing values: `is_checked_later`.
     """
     spec = _with_clean_names(parse(body))
     check_split(spec)
@@ -86,14 +89,15 @@ def read_submission(
         source = source_job(connection, project, spec.warm_start)
         spec = spec.model_copy(update={"warm_start": source.id})
     limits = limits_of(settings)
-    sources = None if isinstance(dataset, Import) else Sources(dataset, validation)
-    if sources is None or sources.status == "preparing":
+    if isinstance(dataset, Import) or Sources(dataset, validation).status == "preparing":
         check_limits(spec, limits, n_inputs=1, n_outputs=1)
         return Submission(body, spec, dataset, False, [], [], source, validation)  # noqa: FBT003
-    facts, validation_facts = sources.facts
-    resolved, notes, warnings = resolve(spec, facts, limits, validation_facts)
+    validation_facts = None if validation is None else facts_of(validation)
+    resolved, notes, warnings = resolve(spec, facts_of(dataset), limits, validation_facts)
     submission = Submission(body, resolved, dataset, True, notes, warnings, source, validation)  # noqa: FBT003
     _check_start(submission, settings)
+    if not is_checked_later:
+        _check_missing(resolved, dataset, validation)
     return submission
 
 
@@ -155,6 +159,13 @@ def plan_of(submission: Submission, slots: int) -> Plan:
 def fingerprint(body: object) -> str:
     """The same for bodies that say the same, whatever their blanks and the order of their keys."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _check_missing(spec: JobSpec, dataset: Dataset, validation: Dataset | None) -> None:
+    """Refuse what the building of the matrix would refuse."""
+    for check, found in ((check_features, dataset), (check_validation, validation)):
+        if found is not None:
+            check(spec, {column["name"]: column for column in found.columns or []}, found.rows or 0)
 
 
 def _check_start(submission: Submission, settings: Settings) -> None:

@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from service.making import is_busy
+from service.preparation import WORK_SECONDS
 from workers.files import remove
 
 STALE_SECONDS = 600.0
-"""Untouched for so long, nobody writes it any more: uploads and column files are written piece by piece."""
+"""Untouched for so long, nobody writes it any more: uploads are written piece by piece."""
+MADE_SECONDS = WORK_SECONDS + STALE_SECONDS
+"""The same where datasets or matrices are being made: a file may be read for hours before anything is written."""
 MADE_BESIDE = ("datasets", "matrices")
 """Directories whose entries are made under a name with a dot in front, and then renamed."""
 
@@ -22,9 +26,10 @@ def sweep(
 
     `is_dataset` tells whether an id is one of a dataset's row, `is_needed_matrix` whether a job needs the one of a key.
     """
-    found = [path for place in MADE_BESIDE for path in (storage / place).glob(".*")]
-    found += [path for path in (storage / "uploads").glob("*") if not is_dataset(path.name)]
-    stale = [path for path in found if now - _touched(path) > STALE_SECONDS]
+    found = {storage / "uploads": [path for path in (storage / "uploads").glob("*") if not is_dataset(path.name)]}
+    found |= {storage / place: [*(storage / place).glob(".*")] for place in MADE_BESIDE}
+    seconds = {place: MADE_SECONDS if is_busy(place) else STALE_SECONDS for place in found}
+    stale = [path for place, paths in found.items() for path in paths if now - _touched(path) > seconds[place]]
     made = [path for path in (storage / "matrices").glob("[!.]*") if now - _touched(path) > MATRIX_DAYS * 86_400]
     stale += [path for path in made if not is_needed_matrix(path.name)]
     for path in stale:

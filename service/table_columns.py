@@ -15,6 +15,7 @@ from service.numpy_file import open_numpy
 from service.parquet_file import open_parquet
 from service.parquet_folder import folder_format, open_parquet_folder
 from service.table import Batches, Source, Table, batches_source
+from service.text_memory import TextMemory
 from workers.errors import DataError
 
 
@@ -73,6 +74,6 @@ def described_column(place: int, table: Table, options: FileOptions) -> dict[str
     name, values = table.source.names[place], table.columns[place]
     survey = Survey(name, table.source.types[place], reading)
     survey.add(values, 0)
-    column = growing_column(name, place, reading, None, survey.kind())
+    column = growing_column(name, place, reading, None, survey.kind(), TextMemory())
     column.add(values)
     return column.finish()

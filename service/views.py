@@ -6,7 +6,7 @@ from typing import Any
 
 from service.store.datasets import Dataset
 from service.store.jobs import Job
-from service.store.models import Model
+from service.store.models import Made, Model, Named
 from service.store.notifications import Notification
 from service.store.tracking import Tracking
 from workers.model import Model as TrainedModel
@@ -100,15 +100,15 @@ def notification_view(found: Notification) -> View:
     return {**{name: getattr(found, name) for name in shown}, "status": status}
 
 
-def model_view(versions: Sequence[Model], champion: int | None, jobs: dict[str, Job]) -> View:
+def model_view(found: Named) -> View:
     """A model's name with its versions, newest first, and the version that serves."""
-    newest = versions[0]
+    newest = found.versions[0].model
     return {
         "id": newest.name,
         "object": "model",
         "name": newest.name,
-        "champion": champion,
-        "versions": [_version_view(version, jobs[version.job_id]) for version in versions],
+        "champion": found.champion,
+        "versions": [_version_view(made) for made in found.versions],
         **_kept_by_all(newest),
     }
 
@@ -130,15 +130,16 @@ def deleted_view(kind: str, object_id: str) -> View:
     return {"id": object_id, "object": kind, "deleted": True}
 
 
-def _version_view(version: Model, job: Job) -> View:
+def _version_view(made: Made) -> View:
+    version = made.model
     return {
         "version": version.version,
         "created_at": version.created_at,
         "actor": version.actor,
         "tags": version.tags,
         "job_id": version.job_id,
-        "dataset_id": job.dataset_id,
-        "result": job.result,
+        "dataset_id": made.dataset_id,
+        "result": made.result,
         "verdict": version.verdict,
     }
 

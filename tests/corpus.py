@@ -125,6 +125,20 @@ def corrupted_zip() -> bytes:
     return bytes(whole)
 
 
+def corrupted_columns() -> bytes:
+    """The same in Fortran order."""
+    whole = bytearray(npz(X=np.asfortranarray(np.ones((4, 2)))))
+    whole[whole.find(np.float64(1).tobytes())] ^= 0x01
+    return bytes(whole)
+
+
+def columns_beyond_the_end() -> bytes:
+    """The name of X is followed by so much, as its header says, that X itself begins behind the end of the file."""
+    whole = bytearray(npz(X=np.asfortranarray(np.ones((4, 2)))))
+    whole[28:30] = b"\xff\xff"
+    return bytes(whole)
+
+
 def parquet_bomb() -> bytes:
     """Some KB that declare, and hold, 400 million numbers: 3.2 GB."""
     column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, np.int8)), pa.array([1.0]))
@@ -136,21 +150,24 @@ def parquet_bomb() -> bytes:
     return buffer.getvalue()
 
 
+ROW_COUNTS = 4
+"""How often pyarrow's footer says how many rows there are: first of the file, last of the row group."""
+
+
 def arrow_bomb() -> bytes:
     """Some KB with one buffer of 320 MB, which nothing but the buffer itself declares."""
     return arrow(table(x=np.zeros(40_000_000)), "zstd")
 
 
-def forged_parquet() -> bytes:
-    """The footer declares more rows than the pages hold."""
-    whole = bytearray(parquet(table(x=[float(i) for i in range(1000)]), compression="none", use_dictionary=False))
+def forged_parquet(places: set[int], declared: int, **written: Any) -> bytes:
+    """Another number of rows than 1000 at these places of the footer, counted from the first."""
+    whole = bytearray(parquet(table(x=[float(i) for i in range(1000)]), compression="none", **written))
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     varint = bytes([0xD0, 0x0F])  # 1000 as thrift writes it
-    place = whole.find(varint, footer)
-    assert place > 0
-    while (place := whole.find(varint, place)) > 0:
-        whole[place : place + 2] = bytes([0x80, 0x7D])  # 8000
-        place += 2
+    found = [place for place in range(footer, len(whole)) if whole[place : place + 2] == varint]
+    assert len(found) == ROW_COUNTS
+    for place in (found[number] for number in places):
+        whole[place : place + 2] = bytes([2 * declared & 0x7F | 0x80, declared >> 6])
     return bytes(whole)
 
 
@@ -334,6 +351,15 @@ BAD = [
     Bad("B33", "a truncated .npy", lambda: npy(X)[:-8], "file_corrupt", ("48 bytes", "40")),
     Bad("B33", "a truncated .npz", lambda: npz(X=X)[:-30], "file_corrupt", ("archive",)),
     Bad("B33", "a wrong checksum", corrupted_zip, "file_corrupt", ("X", "CRC")),
+    Bad("B33", "a wrong checksum of columns", corrupted_columns, "file_corrupt", ("X", "CRC")),
+    Bad("B33", "columns beyond the end", columns_beyond_the_end, "file_corrupt", ("X",)),
+    Bad(
+        "B33",
+        "columns without rows",
+        lambda: lying_npy("{'descr': '<f8', 'fortran_order': True, 'shape': (0, 2)}"),
+        "dataset_empty",
+        ("no rows",),
+    ),
     Bad(
         "B34",
         "a Parquet bomb",
@@ -341,7 +367,41 @@ BAD = [
         "file_too_large",
         ("320,000,000 bytes", "GRADSUM_LIMIT_INGEST_MEMORY_BYTES"),
     ),
-    Bad("B34", "forged metadata", forged_parquet, "file_corrupt", ("damaged",)),
+    Bad(
+        "B34",
+        "a footer of more rows",
+        lambda: forged_parquet(set(range(ROW_COUNTS)), 8000, use_dictionary=False),
+        "file_corrupt",
+        ("damaged",),
+    ),
+    Bad(
+        "B34",
+        "a footer of fewer rows",
+        lambda: forged_parquet(set(range(ROW_COUNTS)), 980),
+        "file_corrupt",
+        ("declares 980 rows", "holds 1000", "'x'", "damaged"),
+    ),
+    Bad(
+        "B34",
+        "a footer of fewer rows, other pages",
+        lambda: forged_parquet(set(range(ROW_COUNTS)), 980, data_page_version="2.0", data_page_size=64),
+        "file_corrupt",
+        ("declares 980 rows", "holds 1000", "damaged"),
+    ),
+    Bad(
+        "B34",
+        "a file of fewer rows than its row groups",
+        lambda: forged_parquet({0}, 980),
+        "file_corrupt",
+        ("declares 980 rows", "row groups of 1000", "damaged"),
+    ),
+    Bad(
+        "B34",
+        "a row group of fewer rows than its columns",
+        lambda: forged_parquet({0, 3}, 980),
+        "file_corrupt",
+        ("declares 980 rows", "holds 1000", "damaged"),
+    ),
     Bad(
         "B34",
         "an encrypted footer",

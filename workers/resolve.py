@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from workers.errors import SpecError
 from workers.held_out import check_split, check_split_column, check_validation_columns, left_out, notes_and_warnings
+from workers.missing import check_targets
 from workers.presets import apply_preset
 from workers.sense import check_sense, check_weights, doubts
 from workers.spec import JobSpec
@@ -60,6 +61,7 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits, validation: Da
     check_split(resolved)
     check_split_column(resolved, columns)
     check_sense(resolved)
+    check_targets(resolved, columns, dataset.rows)
     _check_targets(resolved, columns, warnings)
     check_weights(resolved, columns, classes(resolved, columns))
     if validation is not None:
@@ -158,9 +160,6 @@ def _check_targets(spec: JobSpec, columns: Mapping[str, Column], warnings: list[
         column = columns[name]
         if spec.task == "regression" and column["type"] != "number":
             raise SpecError(f"Column '{name}' holds text, so it can't be the target of a regression.", field="target")
-        if column["nulls"]:
-            message = f"Column '{name}' is the target and has {column['nulls']} missing values. Clean it first."
-            raise SpecError(message, field="target")
         bounded = spec.task == "regression" and spec.network.output_activation == "sigmoid"
         if bounded and (column["min"] < 0 or column["max"] > 1):
             warnings.append(

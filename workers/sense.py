@@ -50,9 +50,9 @@ def _check_weight_column(spec: JobSpec, column: Mapping[str, Any]) -> None:
     elif column["type"] != "number":
         reason = "holds no numbers, so it can't be the weight column"
     elif column["nulls"]:
-        reason = f"is the weight column and has {column['nulls']} missing values"
+        reason = f"is the weight column and has {column['nulls']} missing values: give each row a weight"
     elif column["min"] < 0:
-        reason = f"is the weight column and has values below 0 (down to {column['min']:g})"
+        reason = f"is the weight column and has values below 0 (down to {column['min']:g}): weights are 0 or more"
     elif column["max"] == 0:
         reason = "is the weight column and is 0 in every row"
     if reason is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.session import CommandError, ServiceCommand, Session, session
+from service.commands.session import ServiceCommand, Session, session
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -52,10 +52,8 @@ def add(
     asked = session(context)
     options = read_options(option or [])
     with asked.client() as client:
-        if "://" in file and preview:
-            raise CommandError("A preview is of a file at hand. Leave --preview out, or download the file first.")
         if "://" in file:
-            dataset = client.import_dataset(file, name, options)
+            dataset = (client.preview_import if preview else client.import_dataset)(file, name, options)
         else:
             dataset = _upload(asked, client, Path(file), name, options, preview=preview)
         if preview:

@@ -24,7 +24,7 @@ def list_models(
     columns = {
         "model": lambda model: model["name"],
         "champion": lambda model: f"version {model['champion']}",
-        "versions": lambda model: len(model["versions"]),
+        "versions": lambda model: model["versions"][0]["version"],
         "newest": lambda model: moment(model["versions"][0]["created_at"]),
     }
     asked = session(context)

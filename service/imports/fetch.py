@@ -27,45 +27,54 @@ class Fetched(NamedTuple):
     bytes: int
 
 
+Cut = Callable[[Iterable[bytes]], Iterable[bytes]]
+"""What of a file's chunks is kept."""
 Read = Callable[[str], Generator[bytes]]
 """The chunks of a folder's file with this name."""
 
 
 def fetch(
-    uri: str, rules: Rules, s3: Bucket, limit_bytes: int, destination: Path, resolver: Resolver = resolve
+    uri: str,
+    rules: Rules,
+    s3: Bucket,
+    limit_bytes: int,
+    destination: Path,
+    resolver: Resolver = resolve,
+    cut: Cut = iter,
 ) -> Fetched:
     """Puts what `uri` names at `destination`, synced: a file, or a directory with the files of a folder.
 
     DataError `uri_not_allowed` where the rules forbid it (they are applied to the URI again, and to each address and
-    redirect), `fetch_failed` where it can't be fetched. A part may be left at `destination` then.
+    redirect), `fetch_failed` where it can't be fetched. A part may be left at `destination` then. Of each file, what
+    `cut` lets pass is put there.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     remove(destination)  # what an earlier attempt left
     match parse_uri(uri, rules):
         case HttpPlace() as place:
             with get(place, rules, resolver, limit_bytes) as chunks:
-                return _save(chunks, limit_bytes, destination)
+                return _save(cut(chunks), limit_bytes, destination)
         case S3Place(bucket, prefix) if prefix.endswith("/"):
-            entries = list_objects(bucket, prefix, s3)
-            return _save_folder(entries, lambda name: read_object(bucket, prefix + name, s3), limit_bytes, destination)
+            entries, read = list_objects(bucket, prefix, s3), lambda name: read_object(bucket, prefix + name, s3)
+            return _save_folder(entries, read, limit_bytes, destination, cut)
         case S3Place(bucket, key):
             with closing(read_object(bucket, key, s3)) as chunks:
-                return _save(chunks, limit_bytes, destination)
+                return _save(cut(chunks), limit_bytes, destination)
         case FilePlace(path):
             roots = rules.import_roots
             if is_folder_below(path, roots):
-                entries = entries_below(path, roots)
-                return _save_folder(entries, lambda name: _read(f"{path}/{name}", roots), limit_bytes, destination)
+                entries, read = entries_below(path, roots), lambda name: _read(f"{path}/{name}", roots)
+                return _save_folder(entries, read, limit_bytes, destination, cut)
             with closing(_read(path, roots)) as chunks:
-                return _save(chunks, limit_bytes, destination)
+                return _save(cut(chunks), limit_bytes, destination)
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float, limit: str = "which GRADSUM_LIMIT_FETCH_SECONDS allows") -> Iterator[None]:
     """DataError `fetch_failed` in whatever runs here when the time is over. In the main thread of a process only."""
 
     def on_alarm(*_: Any) -> NoReturn:  # noqa: ANN401 - a signal's number and frame
-        raise fetch_failed(f"it took longer than {seconds:g} seconds, which GRADSUM_LIMIT_FETCH_SECONDS allows")
+        raise fetch_failed(f"it took longer than {seconds:g} seconds, {limit}")
 
     before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -82,12 +91,14 @@ def _read(path: str, roots: Sequence[str]) -> Generator[bytes]:
             yield chunk
 
 
-def _save_folder(entries: Iterable[tuple[str, bool]], read: Read, limit_bytes: int, destination: Path) -> Fetched:
+def _save_folder(
+    entries: Iterable[tuple[str, bool]], read: Read, limit_bytes: int, destination: Path, cut: Cut
+) -> Fetched:
     destination.mkdir()
     files, n_bytes = [], 0
     for name in files_of(entries):
         with closing(read(name)) as chunks:
-            saved = _save(chunks, limit_bytes, destination / name, n_bytes)
+            saved = _save(cut(chunks), limit_bytes, destination / name, n_bytes)
         files.append((name, saved.sha256))
         n_bytes += saved.bytes
     return Fetched(folder_sha256(files), n_bytes)

@@ -5,13 +5,13 @@ from typing import Any
 from service import ingest
 from service.child import Child, Lost, Message
 from service.imports.failures import fetch_failed
-from service.imports.registration import rules_of
+from service.imports.registration import fetch_request
 from service.logs import Log
 from service.paths import upload_path
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database
-from service.store.datasets import Dataset
+from service.store.datasets import DatasetOutline
 from workers.errors import DataError
 from workers.files import remove
 
@@ -29,21 +29,14 @@ class Fetching:
         self._log = log
         self._asked: set[str] = set()
 
-    def fetch(self, dataset: Dataset) -> None:
+    def fetch(self, dataset: DatasetOutline) -> None:
         """Have what the dataset's URI names put where an upload would lie; the dataset is then read as one."""
         if dataset.id in self._asked:
             return
         self._asked.add(dataset.id)
         settings = self._settings
-        request: dict[str, Any] = {
-            "do": "fetch",
-            "uri": dataset.uri,
-            "rules": rules_of(settings)._asdict(),
-            "s3": {"endpoint": settings.s3_endpoint, "region": settings.s3_region},
-            "limit_bytes": settings.limit_upload_bytes,
-            "limit_seconds": settings.limit_fetch_seconds,
-            "destination": str(upload_path(settings.storage, dataset.id)),
-        }
+        destination = upload_path(settings.storage, dataset.id)
+        request: dict[str, Any] = {"do": "fetch", "uri": dataset.uri, **fetch_request(settings, destination)}
 
         def on_answer(answer: Message | Lost) -> None:
             self._asked.discard(dataset.id)
@@ -54,7 +47,7 @@ class Fetching:
 
         self._child.ask(request, settings.limit_fetch_seconds + GRACE_SECONDS, on_answer)
 
-    def _record(self, dataset: Dataset, answer: Message) -> None:
+    def _record(self, dataset: DatasetOutline, answer: Message) -> None:
         kept = None
         with self._database.write() as connection:
             if "error" in answer:
@@ -68,7 +61,7 @@ class Fetching:
         self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
 
 
-def _checked(dataset: Dataset, answer: Message) -> Message:
+def _checked(dataset: DatasetOutline, answer: Message) -> Message:
     """The answer; a refusal where what came is not what the dataset's options expect."""
     try:
         if "ok" in answer:

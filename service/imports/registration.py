@@ -1,10 +1,13 @@
 """A dataset that is to be fetched: checked as far as it can be without the network, and registered."""
 
-from pathlib import PurePosixPath
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
-from service import ingest
+from service import head, ingest
+from service.facts import data_limits_of
+from service.imports.beginning import SECONDS, fetch_beginning
 from service.imports.files import check_spelled_below, is_folder_below
+from service.paths import upload_path
 from service.requests import clean_dataset_name
 from service.schemas import ImportRequest
 from service.settings import Settings
@@ -13,6 +16,7 @@ from service.store.database import Database, Transaction
 from service.store.datasets import Dataset
 from service.uris import FilePlace, Rules, last_part, parse_uri, shown
 from workers.errors import DataError, FieldError
+from workers.files import remove
 from workers.spec import DatasetByUri
 
 
@@ -76,6 +80,32 @@ def add_import(connection: Transaction, wanted: Import, project: str, actor: str
         uri=wanted.uri,
     )
     return dataset
+
+
+def preview_import(settings: Settings, wanted: Import) -> dict[str, object]:
+    """What would be understood of what the URI names. Nothing is registered, and no file is left."""
+    path = upload_path(settings.storage, datasets.new_id())
+    request = {"uri": wanted.uri, "options": wanted.options, **fetch_request(settings, path)}
+    request["limit_seconds"] = min(SECONDS, settings.limit_fetch_seconds)
+    try:
+        fetched = fetch_beginning(request)
+        if fetched["sha256"] is not None:
+            ingest.check_sha256(fetched["sha256"], wanted.options)
+        understood = head.preview(path, wanted.options, data_limits_of(settings))
+    finally:
+        remove(path)
+    return {**understood, "name": wanted.name, "bytes": fetched["bytes"], "options": wanted.options}
+
+
+def fetch_request(settings: Settings, destination: Path) -> dict[str, Any]:
+    """What a process that fetches needs to know beside the URI."""
+    return {
+        "rules": rules_of(settings)._asdict(),
+        "s3": {"endpoint": settings.s3_endpoint, "region": settings.s3_region},
+        "limit_bytes": settings.limit_upload_bytes,
+        "limit_seconds": settings.limit_fetch_seconds,
+        "destination": str(destination),
+    }
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -8,8 +8,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import Scope
 
-from service.errors import UnprocessableError
-from service.imports.registration import read_import, register_import
+from service.imports.registration import preview_import, read_import, register_import
 from service.requests import read
 from service.routes.context import PROJECT, Actor, InContext
 from service.schemas import ImportRequest
@@ -41,8 +40,7 @@ def import_dataset(
     """Register data that the service fetches itself; the dataset is `preparing` until it is there and read."""
     wanted = read_import(context.settings, read(ImportRequest, body))
     if dry_run:
-        message = "A dry run fetches nothing, so there is nothing to look at. Leave dry_run out, or upload the file."
-        raise UnprocessableError(message, code="dataset_not_fetched", field="uri")
+        return JSONResponse(preview_import(context.settings, wanted))
     dataset = register_import(context.database, wanted, PROJECT, actor)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
 

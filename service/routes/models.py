@@ -17,7 +17,7 @@ from service.schemas import (
     PredictRequest,
     PromoteRequest,
 )
-from service.store import jobs, models
+from service.store import models
 from service.store.database import Transaction
 from service.store.models import Model
 from service.store.pages import UnknownCursorError
@@ -28,19 +28,22 @@ from workers.model import columns_from_rows, predict
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=StrictRoute)
 
+LISTED_VERSIONS = 10
+
 PredictBody = Annotated[Any, Described(PredictRequest), Body(openapi_examples=PREDICT_EXAMPLES)]
 PromoteBody = Annotated[Any, Described(PromoteRequest), Body()]
 
 
 @router.get("", responses={200: {"model": ModelList}})
 def list_models(context: InContext, limit: Limit = 100, after: After = None, name: Name = None) -> JSONResponse:
-    """The models, in the order of the alphabet."""
+    """The models in the order of the alphabet, with their newest ten versions; ask for one to see them all."""
     with context.database.read() as connection:
         if after is not None and models.champion_version(connection, PROJECT, after) is None:
             raise UnknownCursorError(after)
-        found, has_more = models.newest_of_each_name(connection, PROJECT, limit=limit, after=after, name=name)
-        views = [_view(connection, model.name) for model in found]
-    return JSONResponse(page_view(views, has_more=has_more))
+        found, has_more = models.listed(
+            connection, PROJECT, limit=limit, after=after, name=name, most_versions=LISTED_VERSIONS
+        )
+    return JSONResponse(page_view([model_view(model) for model in found], has_more=has_more))
 
 
 @router.get("/{name}", responses={200: {"model": ModelDocument}})
@@ -78,11 +81,10 @@ def promote_version(context: InContext, name: str, body: PromoteBody) -> JSONRes
 
 
 def _view(connection: Transaction, name: str) -> View:
-    versions = models.versions(connection, PROJECT, name)
-    if not versions:
+    found = models.named(connection, PROJECT, name)
+    if found is None:
         raise _no_such_model(connection, name)
-    made_by = {version.job_id: jobs.required(connection, version.job_id) for version in versions}
-    return model_view(versions, models.champion_version(connection, PROJECT, name), made_by)
+    return model_view(found)
 
 
 def _version(connection: Transaction, name: str, version: int | None) -> Model:

@@ -1,20 +1,23 @@
 """Rows of datasets: registered, versioned under their name, prepared or failed."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from service.store.database import now
 from service.store.pages import Page, page
 from service.store.tables import datasets, jobs, merged_datasets
 
+TEXTS = ("categories", "distinct_values")
+"""What can make a column's metadata large."""
 
-@dataclass(frozen=True)
-class Dataset:
-    """A registered dataset. `columns` is as the column files' metadata has it; None until it is ready.
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOutline:
+    """A registered dataset without its columns, whose metadata may be megabytes.
 
     While `uri` is not None, it is still to be fetched: `sha256` is empty, `bytes` 0, and `content_key` its own id.
     """
@@ -36,9 +39,18 @@ class Dataset:
     bytes: int
     rows: int | None
     rejected_rows: int | None
-    columns: list[dict[str, Any]] | None
     error: dict[str, Any] | None
     uri: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(DatasetOutline):
+    """A registered dataset. `columns` is as the column files' metadata has it; None until it is ready."""
+
+    columns: list[dict[str, Any]] | None
+
+
+OUTLINE = tuple(datasets.c[field.name] for field in fields(DatasetOutline))
 
 
 class DatasetInUseError(Exception):
@@ -95,11 +107,21 @@ def add(
 
 def get(connection: Connection, dataset_id: str) -> Dataset | None:
     """The dataset with this id, or the one that it turned out to be (see `arrive`)."""
-    found = connection.execute(select(datasets).where(datasets.c.id == dataset_id)).mappings().first()
+    return _dataset(_row(connection, select(datasets), dataset_id))
+
+
+def outline(connection: Connection, dataset_id: str) -> DatasetOutline | None:
+    """The same without its columns, for whoever looks often."""
+    row = _row(connection, select(*OUTLINE), dataset_id)
+    return None if row is None else DatasetOutline(**row)
+
+
+def whole(connection: Connection, seen: DatasetOutline) -> Dataset:
+    """What an outline left out; LookupError where the dataset was deleted meanwhile."""
+    found = get(connection, seen.id)
     if found is None:
-        query = select(datasets).join(merged_datasets, merged_datasets.c.dataset_id == datasets.c.id)
-        found = connection.execute(query.where(merged_datasets.c.id == dataset_id)).mappings().first()
-    return _dataset(found)
+        raise LookupError(seen.id)
+    return found
 
 
 def find(connection: Connection, project: str, name: str, version: int | None = None) -> Dataset | None:
@@ -113,23 +135,24 @@ def find(connection: Connection, project: str, name: str, version: int | None = 
 def listed(
     connection: Connection, project: str, *, limit: int, after: str | None, status: str | None, name: str | None
 ) -> tuple[list[Dataset], bool]:
-    """A page of datasets, newest first, and whether there are more."""
-    query = select(datasets).where(datasets.c.project == project)
+    """A page of datasets, newest first, and whether there are more; their columns are without `TEXTS`."""
+    query = select(*OUTLINE).where(datasets.c.project == project)
     query = query.where(datasets.c.status == status) if status else query
     query = query.where(datasets.c.name == name) if name else query
     found: Page = page(connection, datasets, query, limit, after)
-    return [Dataset(**row) for row in found.rows], found.has_more
+    columns = _columns_without_texts(connection, [row["id"] for row in found.rows])
+    return [Dataset(**row, columns=columns[row["id"]]) for row in found.rows], found.has_more
 
 
-def preparing(connection: Connection) -> list[Dataset]:
+def preparing(connection: Connection) -> list[DatasetOutline]:
     """Datasets that wait to be read, oldest first."""
-    query = select(datasets).where(datasets.c.status == "preparing").order_by(datasets.c.sequence)
-    return [Dataset(**row) for row in connection.execute(query).mappings()]
+    query = select(*OUTLINE).where(datasets.c.status == "preparing").order_by(datasets.c.sequence)
+    return [DatasetOutline(**row) for row in connection.execute(query).mappings()]
 
 
 def arrive(
     connection: Connection,
-    dataset: Dataset,
+    dataset: DatasetOutline,
     *,
     sha256: str,
     content_key: str,
@@ -146,7 +169,7 @@ def arrive(
     if previous is None or previous.content_key != content_key or previous.status == "failed":
         _update(connection, dataset.id, sha256=sha256, content_key=content_key, bytes=bytes, uri=None)
         return _required(get(connection, dataset.id))
-    connection.execute(jobs.update().where(jobs.c.dataset_id == dataset.id).values(dataset_id=previous.id))
+    _move_jobs(connection, dataset.id, previous.id)
     moved = merged_datasets.c.dataset_id == dataset.id
     connection.execute(merged_datasets.update().where(moved).values(dataset_id=previous.id))
     connection.execute(datasets.delete().where(datasets.c.id == dataset.id))
@@ -178,6 +201,33 @@ def shares_content(connection: Connection, content_key: str) -> bool:
     """Whether any dataset still uses the column files of this content."""
     query = select(datasets.c.id).where(datasets.c.content_key == content_key).limit(1)
     return connection.execute(query).first() is not None
+
+
+def _row(connection: Connection, query: Select[Any], dataset_id: str) -> RowMapping | None:
+    found = connection.execute(query.where(datasets.c.id == dataset_id)).mappings().first()
+    if found is not None:
+        return found
+    query = query.join(merged_datasets, merged_datasets.c.dataset_id == datasets.c.id)
+    return connection.execute(query.where(merged_datasets.c.id == dataset_id)).mappings().first()
+
+
+def _columns_without_texts(connection: Connection, ids: list[str]) -> dict[str, list[dict[str, Any]] | None]:
+    """By id. Only one dataset's texts are in memory at a time."""
+    query = select(datasets.c.id, datasets.c.columns).where(datasets.c.id.in_(ids)).execution_options(yield_per=1)
+    return {
+        found: columns and [{key: value for key, value in column.items() if key not in TEXTS} for column in columns]
+        for found, columns in connection.execute(query)
+    }
+
+
+def _move_jobs(connection: Connection, merged: str, into: str) -> None:
+    """Let jobs that train on the one dataset, or validate on it, do so on the other."""
+    connection.execute(jobs.update().where(jobs.c.dataset_id == merged).values(dataset_id=into))
+    names = ("dataset", "validation_dataset")
+    named = or_(*(jobs.c.spec[name].as_string() == merged for name in names))
+    for job_id, spec in connection.execute(select(jobs.c.id, jobs.c.spec).where(named).with_for_update()).all():
+        moved = {name: into for name in names if spec.get(name) == merged}
+        connection.execute(jobs.update().where(jobs.c.id == job_id).values(spec={**spec, **moved}))
 
 
 def _newest_before(connection: Connection, project: str, name: str, before: int) -> Dataset | None:

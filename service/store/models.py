@@ -1,9 +1,9 @@
 """Rows of models: the versions of each name, and the champion among them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from service.jobs import FINAL
 from service.store.database import now
@@ -28,6 +28,21 @@ class Model:
     directory: str
     verdict: dict[str, Any] | None
     """What was decided when it was compared with the champion; None where that is not (yet) judged."""
+
+
+class Made(NamedTuple):
+    """A version, and what its job says of it."""
+
+    model: Model
+    dataset_id: str
+    result: dict[str, Any] | None
+
+
+class Named(NamedTuple):
+    """A name: the version that serves, and its versions, newest first."""
+
+    champion: int
+    versions: list[Made]
 
 
 def add(
@@ -92,6 +107,23 @@ def versions(connection: Connection, project: str, name: str) -> list[Model]:
     return [Model(**row) for row in connection.execute(query.order_by(models.c.version.desc())).mappings()]
 
 
+def named(connection: Connection, project: str, name: str) -> Named | None:
+    """A name with all its versions."""
+    found = _named(connection, project, _names(project).where(champions.c.name == name), None)
+    return found[0] if found else None
+
+
+def listed(
+    connection: Connection, project: str, *, limit: int, after: str | None, name: str | None, most_versions: int
+) -> tuple[list[Named], bool]:
+    """A page of names in the order of the alphabet, each with its newest versions, and whether there are more."""
+    names = _names(project).order_by(champions.c.name).limit(limit + 1)
+    names = names.where(champions.c.name == name) if name else names
+    names = names.where(champions.c.name > after) if after else names
+    found = _named(connection, project, names, most_versions)
+    return found[:limit], len(found) > limit
+
+
 def newest_of_each_name(
     connection: Connection, project: str, *, limit: int, after: str | None, name: str | None
 ) -> tuple[list[Model], bool]:
@@ -104,6 +136,28 @@ def newest_of_each_name(
     query = query.where(models.c.project == project).order_by(models.c.name)
     found = [Model(**row) for row in connection.execute(query).mappings()]
     return found[:limit], len(found) > limit
+
+
+def _names(project: str) -> Select[Any]:
+    """Each name has a champion from its first version on."""
+    newest = select(func.max(models.c.version)).where(models.c.project == project, models.c.name == champions.c.name)
+    found = champions.c.name, champions.c.version.label("champion"), newest.scalar_subquery().label("newest")
+    return select(*found).where(champions.c.project == project)
+
+
+def _named(connection: Connection, project: str, names: Select[Any], most_versions: int | None) -> list[Named]:
+    """In one query. Versions count from 1 and none goes, so the newest ones are told by their numbers."""
+    page = names.subquery()
+    query = select(page.c.champion, jobs.c.dataset_id, jobs.c.result, models).where(models.c.project == project)
+    query = query.join(page, page.c.name == models.c.name).join(jobs, jobs.c.id == models.c.job_id)
+    if most_versions is not None:
+        query = query.where(models.c.version > page.c.newest - most_versions)
+    found: dict[str, Named] = {}
+    for row in connection.execute(query.order_by(models.c.name, models.c.version.desc())):
+        champion, dataset_id, result, *values = row
+        model = Model(*values)
+        found.setdefault(model.name, Named(champion, [])).versions.append(Made(model, dataset_id, result))
+    return list(found.values())
 
 
 def champion_version(connection: Connection, project: str, name: str) -> int | None:

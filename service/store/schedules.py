@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from service.store import models, notifications
 from service.store.database import now
-from service.store.datasets import Dataset
+from service.store.datasets import OUTLINE, DatasetOutline
 from service.store.jobs import Job
 from service.store.pages import page
 from service.store.tables import datasets, firings, jobs, schedules
@@ -51,7 +51,7 @@ class Watched(NamedTuple):
     """A schedule on drift that has something new to compare: a version of its dataset, or another champion."""
 
     schedule: Schedule
-    dataset: Dataset
+    dataset: DatasetOutline
     sequence: int
     model: str
     champion: int
@@ -161,10 +161,11 @@ def unjudged(connection: Connection, schedule_id: str | None = None) -> list[tup
     return [(Job(*row[1:]), row[0]) for row in connection.execute(query)]
 
 
-def _newest_ready(connection: Connection, project: str, name: str) -> Dataset | None:
-    query = select(datasets).where(datasets.c.project == project, datasets.c.name == name, datasets.c.status == "ready")
+def _newest_ready(connection: Connection, project: str, name: str) -> DatasetOutline | None:
+    query = select(*OUTLINE).where(datasets.c.project == project, datasets.c.name == name)
+    query = query.where(datasets.c.status == "ready")
     row = connection.execute(query.order_by(datasets.c.sequence.desc()).limit(1)).mappings().first()
-    return None if row is None else Dataset(**row)
+    return None if row is None else DatasetOutline(**row)
 
 
 def newest_version(connection: Connection, project: str, name: str) -> int:

@@ -113,8 +113,8 @@ CASES = [
         "labels that are missing",
         trained("a,b\n1,x\n2,\n3,y\n", target="b"),
         (422, "failed"),
-        "invalid_spec",
-        ("b", "missing values"),
+        "missing_values",
+        ("'b'", "no value in 1 of 3 rows"),
     ),
     Case(
         "B27",

@@ -201,6 +201,21 @@ def test_without_a_champion_the_data_is_looked_at_by_itself(
     assert (says or "") in (firing.reason or "")
 
 
+@pytest.mark.parametrize("check", [None, {"max_null_fraction": 0.1}])
+def test_data_with_gaps_is_held_by_the_check_or_refused_without_one(scene: Scene, check: dict[str, Any] | None) -> None:
+    text = ROWS.assign(length=ROWS["length"].mask(ROWS.index % 4 == 0)).to_csv(index=False)
+    dataset = scene.nights.dataset(str(text))
+    schedule = scene.schedule("nobody-yet", check=check)
+    if check is not None:
+        assert scene.checked(scene.fired(schedule, dataset), dataset).outcome == "held"
+        return
+    with scene.database.write() as connection:
+        occasion = Occasion(scene.now + timedelta(days=1), "cron", dataset.id)
+        firing = firings.required(connection, fire(connection, scene.nights.settings, schedule, occasion, []))
+    assert firing.outcome == "failed_to_submit"
+    assert "'length' has no value in" in (firing.reason or "")
+
+
 def test_a_job_that_its_user_cancels_while_it_is_checked_is_not_held(scene: Scene) -> None:
     dataset = scene.nights.dataset(half_a_file(ROWS, "rings"))
     job_id = scene.fired(scene.schedule(check=CHECK), dataset)

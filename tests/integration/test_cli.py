@@ -71,6 +71,16 @@ def test_a_preview_adds_nothing(service: RunningService, tmp_path: Path) -> None
     assert service.json("dataset", "list", "--name", "looked-at")["data"] == []
 
 
+def test_a_preview_of_a_uri_adds_nothing(service: RunningService) -> None:
+    done = service.gradsum("dataset", "add", f"file://{DIGITS}/digits.csv", "--name", "only-seen", "--preview")
+    assert done.returncode == 0, done.stderr
+    assert "nothing was added" in done.stdout
+    assert service.json("dataset", "list", "--name", "only-seen")["data"] == []
+    refused = service.gradsum("dataset", "add", "file:///etc/passwd", "--preview")
+    assert refused.returncode != 0
+    assert "GRADSUM_IMPORT_ROOTS" in refused.stderr
+
+
 def test_datasets_are_listed_shown_and_removed(service: RunningService, tmp_path: Path) -> None:
     file = tmp_path / "passing.csv"
     for version in (1, 2):

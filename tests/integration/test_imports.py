@@ -302,13 +302,6 @@ def test_what_needs_no_network_is_refused_at_once(service: Service, body: Any, c
     assert service.http.get("/v1/datasets").json() == before
 
 
-def test_a_dry_run_of_a_uri_is_refused_and_registers_nothing(service: Service) -> None:
-    before = service.http.get("/v1/datasets").json()
-    answer = service.http.post("/v1/datasets?dry_run=true", json={"uri": "https://example.org/a.csv"})
-    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/dataset_not_fetched")
-    assert service.http.get("/v1/datasets").json() == before
-
-
 def test_json_has_the_limit_of_json_and_another_type_is_told_of_both(service: Service) -> None:
     answer = service.http.post("/v1/datasets", content=b" " * (2**20 + 1), headers={"Content-Type": "application/json"})
     assert answer.status_code == 413

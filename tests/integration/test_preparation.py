@@ -43,6 +43,20 @@ def test_a_file_that_ends_its_reader_three_times_is_given_up_and_the_next_one_is
     assert (answer.status_code, "3 times" in answer.json()["detail"]) == (422, True)
 
 
+def test_a_file_that_takes_longer_than_the_limit_is_given_up_at_once(api: Api, child: Child) -> None:
+    preparation = Preparation(api.database, api.settings, child, logs.logger("test"), work_seconds=0.36)
+    slow = api.upload("slow", "a,b\n1,2\n5,6\n")["id"]
+    pump_until(child, lambda: child.ready is not None)
+    assert child._process is not None
+    os.kill(child._process.pid, signal.SIGSTOP)
+    preparation.ingest(stored(api, slow))
+    pump_until(child, lambda: stored(api, slow).status == "failed")
+    error = stored(api, slow).error or {}
+    assert error["code"] == "preparation_too_long"
+    assert "longer than 0.0001 hours" in error["message"]
+    assert not (api.settings.storage / "uploads" / slow).exists()
+
+
 def die_over(preparation: Preparation, child: Child, dataset: Dataset) -> None:
     """Let the child have the file in hand, and end."""
     assert child._process is not None

@@ -202,6 +202,35 @@ SPECS = [
         ("another body",),
     ),
 ]
+FILL = "Set preprocessing.missing_values to mean or most_frequent"
+GAPS = {"dataset": "gaps", "target": "height", "task": "regression"}
+MISSING = [
+    Row(
+        "a target with gaps", job(dataset="gaps"), 422, "missing_values", ("'kind'", "9 of 27 rows", "Fill the column")
+    ),
+    Row(
+        "features with gaps",
+        job(**GAPS, features=["width", "kind"]),
+        422,
+        "missing_values",
+        ("'width' has no value in 18 of 27 rows", "1 more", FILL),
+    ),
+    Row(
+        "features without a value",
+        job(**GAPS, features=["width", "empty"], preprocessing={"missing_values": "mean"}),
+        422,
+        "all_missing",
+        ("'empty'", "any of the 27 rows", "Leave it out"),
+    ),
+    Row(
+        "weights with gaps",
+        job(**GAPS, features=["empty"], weight_column="weight"),
+        422,
+        "invalid_spec",
+        ("'weight'", "9 missing values", "give each row a weight"),
+    ),
+    Row("weights below 0", job(dataset="debts", weight_column="weight"), 422, "invalid_spec", ("below 0", "0 or more")),
+]
 UPLOADS = [
     row._replace(path=row.path if row.path != "/v1/jobs" else "/v1/datasets")
     for row in [
@@ -372,6 +401,8 @@ def places(api: Api) -> dict[str, str]:
     """Ids of what the requests refer to: datasets read, unread and failed; jobs queued and done; a model."""
     flowers = api.ready_dataset("flowers", FLOWERS)
     api.upload("unread", FLOWERS + "1,1,iris,1\n")
+    api.ready_dataset("gaps", "width,height,empty,kind,weight\n" + "1,2,,iris,1\n,3,,rose,\n,4,,,-1\n" * 9)
+    api.ready_dataset("debts", FLOWERS.replace("petals", "weight").replace(",2\n", ",-2\n"))
     broken = api.upload("broken", FLOWERS + "2,2,iris,1\n")["id"]
     with api.database.write() as connection:
         datasets.fail(connection, broken, {"code": "ragged_row", "message": "Row 7 has 3 values."})
@@ -398,7 +429,9 @@ def places(api: Api) -> dict[str, str]:
     return {"flowers": flowers, "queued": queued, "succeeded": succeeded}
 
 
-@pytest.mark.parametrize("row", BODIES + NUMBERS + SPECS + UPLOADS + PLACES + PREDICTIONS, ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", BODIES + NUMBERS + SPECS + MISSING + UPLOADS + PLACES + PREDICTIONS, ids=lambda row: row.name
+)
 def test_a_wrong_request_is_refused_with_a_reason_and_leaves_nothing(
     api: Api, places: dict[str, str], row: Row
 ) -> None:

@@ -1,21 +1,28 @@
 """Files of every format: good ones become the same dataset, bad ones are refused and leave nothing."""
 
+import contextlib
 import gzip
+import io
 import json
 import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from service import head, ingest
+from service.column_order import MOST_COMPRESSED_BYTES, check_compressed
 from service.file_options import parse_options
+from service.numpy_file import open_numpy
+from service.parquet_pages import check_pages
 from service.resources import ENVIRONMENT
 from tests import corpus
 from tests.corpus import BAD, Bad
@@ -94,6 +101,60 @@ def test_the_same_values_are_the_same_columns_in_every_format(tmp_path: Path) ->
 def test_an_array_alone_is_columns_by_number(tmp_path: Path) -> None:
     found = ingested(tmp_path, corpus.npy(np.array([[1, 2, 3], [4, 5, 6]], np.int8)))
     assert types(found) == {"x0": "number", "x1": "number", "x2": "number"}
+
+
+@pytest.mark.parametrize("written", [{}, {"data_page_version": "2.0", "data_page_size": 512}, {"compression": "zstd"}])
+def test_the_pages_of_a_parquet_file_are_counted_whatever_is_written_over_them(tmp_path: Path, written: Any) -> None:
+    """Noise in a file is an error of ours or none: the reader of pages takes whatever it finds."""
+    columns = {
+        "a": [None if i % 7 == 0 else float(i) for i in range(5000)],
+        "b": [f"text {i % 999}" for i in range(5000)],
+    }
+    good = corpus.parquet(corpus.table(**columns), **written)
+    path, noise = tmp_path / "file.parquet", np.random.default_rng(5)
+    metadata = pq.ParquetFile(io.BytesIO(good)).metadata
+    check_pages(io.BytesIO(good), metadata)
+    for _ in range(200):
+        bad = bytearray(good)
+        for place in noise.integers(4, len(good) - 8, 20):
+            bad[place] = noise.integers(256)
+        path.write_bytes(bad)
+        with path.open("rb") as file, contextlib.suppress(DataError):
+            check_pages(file, metadata)
+
+
+@pytest.mark.parametrize("write", [np.save, np.savez, np.savez_compressed])
+def test_arrays_in_either_order_are_the_same_columns(tmp_path: Path, write: Any) -> None:
+    values = np.arange(1_400_000.0).reshape(-1, 7)
+    found = []
+    for name, array in (("rows", values), ("columns", np.asfortranarray(values))):
+        with (tmp_path / name).open("wb") as file:
+            write(file, array) if write is np.save else write(file, X=array, y=np.arange(200_000))
+        found.append(ingest.ingest_file(tmp_path / name, {}, tmp_path / f"{name}.dataset", LIMITS))
+    assert found[0] == found[1]
+    columns = [read_columns(tmp_path / f"{name}.dataset", ["x0", "x6"]) for name in ("rows", "columns")]
+    for name, place in (("x0", 0), ("x6", 6)):
+        assert all(np.array_equal(each[name].values, values[:, place]) for each in columns)
+
+
+@pytest.mark.parametrize("write", [np.save, np.savez])
+def test_an_array_in_fortran_order_is_not_read_as_a_whole(tmp_path: Path, write: Any) -> None:
+    with (tmp_path / "upload").open("wb") as file:
+        array = np.asfortranarray(np.ones((1_000_000, 8)))
+        write(file, array) if write is np.save else write(file, X=array)
+    batches = open_numpy(tmp_path / "upload", parse_options({}), LIMITS)
+    tracemalloc.start()
+    assert sum(batch.num_rows for batch in batches.batches) == 1_000_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_a_compressed_array_in_fortran_order_has_a_limit() -> None:
+    check_compressed("X", MOST_COMPRESSED_BYTES)
+    with pytest.raises(DataError, match=r"ascontiguousarray\(X\)") as caught:
+        check_compressed("X", MOST_COMPRESSED_BYTES + 1)
+    assert caught.value.code == "file_too_large"
 
 
 def test_labels_of_an_npz_may_be_text(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from service.file_options import parse_options
 from service.ingest import ingest_file
 from service.statistics import Statistics
 from service.table_columns import reading_of
+from service.text_memory import Kept, TextMemory
 from tests import corpus
 from workers.dataset import Column, read_columns
 from workers.errors import DataError
@@ -70,6 +71,86 @@ def test_texts_beyond_those_that_are_remembered_are_kept(tmp_path: Path) -> None
     (tmp_path / "again").mkdir()
     with pytest.raises(DataError, match="more than 100000 different values"):
         grown(tmp_path / "again", b"key\n" + "\n".join(texts).encode(), types={"key": "category"})
+
+
+def hiding(n_columns: int) -> bytes:
+    """Rows whose columns look like text until what does not fit in the column before is left out."""
+    rows = np.full((4000, n_columns), "1", object)
+    first = 0
+    for column in range(n_columns):
+        last = first + (len(rows) - first) * 8 // 100
+        rows[first:last, column:] = "x"
+        first = last
+    names = [f"c{place}" for place in range(n_columns)]
+    return "\n".join(map(",".join, [names, *rows])).encode()
+
+
+def test_bad_rows_that_hide_others_are_left_out_in_turns_and_not_for_ever(tmp_path: Path) -> None:
+    found, _ = grown(tmp_path, hiding(9), on_bad_rows="skip")
+    assert {column["type"] for column in found["columns"]} == {"number"}
+    (tmp_path / "again").mkdir()
+    with pytest.raises(DataError) as caught:
+        grown(tmp_path / "again", hiding(10), on_bad_rows="skip")
+    assert (caught.value.code, caught.value.errors[0].field) == ("too_many_bad_rows", "options.on_bad_rows")
+    assert "10 times" in caught.value.message
+    assert "options.types" in caught.value.message
+
+
+LONG = "x" * 201
+"""One character more than a category may have."""
+
+
+def test_a_text_that_is_too_long_for_a_category_makes_an_undeclared_column_text(tmp_path: Path) -> None:
+    rows = f"a,b,c\n{'x' * 200},{LONG},{LONG}\n" + "y,y,\n" * MANY + "z,z,\n"
+    found, columns = grown(tmp_path, rows.encode(), types={"b": "text"})
+    assert [column["type"] for column in found["columns"]] == ["category", "text", "text"]
+    assert found["columns"][2]["categories"] is None
+    categories = columns["c"].categories
+    assert (categories, columns["c"].values[:2].tolist()) == ((LONG,), [0, -1])
+
+
+def test_a_length_is_counted_in_characters_without_outer_blanks(tmp_path: Path) -> None:
+    found, _ = grown(tmp_path, f"a,b\n  {'é' * 200}  ,1\n".encode())
+    assert found["columns"][0]["type"] == "category"
+
+
+@pytest.mark.parametrize("before", [1, MANY])
+def test_a_text_that_is_too_long_for_a_declared_category_is_refused_with_its_row(tmp_path: Path, before: int) -> None:
+    rows = "a,b\n" + "y,1\n" * before + f"{LONG},1\n"
+    with pytest.raises(DataError) as caught:
+        grown(tmp_path, rows.encode(), types={"a": "category"})
+    assert (caught.value.code, caught.value.errors[0].field) == ("category_too_long", "options.types")
+    assert f"'a' is declared a category and has a text of 201 characters in row {before + 2};" in caught.value.message
+    assert "may have 200" in caught.value.message
+
+
+def test_rows_with_a_text_that_is_too_long_for_a_declared_category_are_skipped(tmp_path: Path) -> None:
+    rows = f"a,b\ny,1\n{LONG},2\nz,3\n"
+    found, columns = grown(tmp_path, rows.encode(), types={"a": "category"}, on_bad_rows="skip")
+    assert (found["rejected_rows"], columns["b"].values.tolist()) == (1, [1.0, 3.0])
+
+
+def test_texts_beyond_the_bytes_that_are_remembered_are_kept(tmp_path: Path) -> None:
+    texts = [f"{number:06d}" + "x" * 3000 for number in range(25_000)]
+    rows = "few,key\n" + "".join(f"{number % 7},{text}\n" for number, text in enumerate(texts))
+    found, columns = grown(tmp_path, rows.encode(), types={"few": "category"})
+    assert [column["type"] for column in found["columns"]] == ["category", "text"]
+    categories = columns["key"].categories
+    assert categories is not None
+    assert [categories[code] for code in columns["key"].values] == texts
+    assert columns["few"].values[:8].tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+
+
+def test_columns_that_keep_most_let_go_first_and_declared_categories_last() -> None:
+    gone: list[str] = []
+    memory = TextMemory(100)
+    for place, (name, n_bytes) in enumerate({"category": 60, "small": 10, "large": 20}.items()):
+        memory.note(place, Kept(n_bytes, name == "category", lambda name=name: gone.append(name)))  # type: ignore[misc]
+    assert gone == []
+    memory.note(1, Kept(21, is_category=False, let_go=lambda: gone.append("small")))
+    assert gone == ["small", "large"]
+    memory.note(0, Kept(101, is_category=True, let_go=lambda: gone.append("category")))
+    assert gone == ["small", "large", "category"]
 
 
 def test_dates_are_in_order_however_many_there_are(tmp_path: Path) -> None:

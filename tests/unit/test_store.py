@@ -80,6 +80,24 @@ def add_job(database: Database, **spec: Any) -> jobs.Job:
         )  # fmt: skip
 
 
+def test_a_list_and_whoever_looks_often_leave_out_what_is_large_of_the_columns(database: Database) -> None:
+    dataset = add_dataset(database)
+    columns = [{"name": "a", "type": "category", "nulls": 0, "categories": ["x" * 200], "distinct_values": None}]
+    with database.write() as connection:
+        datasets.finish(connection, dataset.id, 1, 0, columns)
+    waiting = add_dataset(database, "b", "b")
+    with database.read() as connection:
+        listed, has_more = datasets.listed(connection, "default", limit=10, after=None, status=None, name=None)
+        seen = datasets.outline(connection, dataset.id)
+        assert seen is not None
+        assert datasets.whole(connection, seen).columns == columns
+    assert [(found.id, found.columns) for found in listed] == [
+        (waiting.id, None),
+        (dataset.id, [{"name": "a", "type": "category", "nulls": 0}]),
+    ]
+    assert (has_more, hasattr(seen, "columns"), seen.rows) == (False, False, 1)
+
+
 def test_what_is_fetched_is_the_version_before_it_where_the_content_is_the_same(database: Database) -> None:
     first = add_dataset(database, "a")
     second, third = wanted(database), wanted(database)
@@ -88,7 +106,7 @@ def test_what_is_fetched_is_the_version_before_it_where_the_content_is_the_same(
     assert arrive(database, third, "a") == first
     with database.read() as connection:
         assert [datasets.get(connection, key) for key in (second.id, third.id)] == [first, first]
-        assert datasets.preparing(connection) == [first]
+        assert [waiting.id for waiting in datasets.preparing(connection)] == [first.id]
         assert datasets.find(connection, "default", "digits") == first
     with database.write() as connection:
         datasets.delete(connection, first.id)
@@ -110,14 +128,26 @@ def test_what_is_fetched_is_a_new_version_where_the_content_is_another_or_failed
 
 def test_a_job_that_waits_for_a_fetch_gets_the_dataset_that_was_there(database: Database) -> None:
     first, second = add_dataset(database, "a"), wanted(database)
+    other = add_dataset(database, "other", "other")
+    sides = [(second, None), (other, second), (second, second), (second, other)]
     with database.write() as connection:
-        job = jobs.add(
-            connection, project="default", actor="anonymous", dataset_id=second.id, requested={}, resolved=False,
-            spec=SPEC, warnings=[],
-        )  # fmt: skip
+        waiting = [
+            jobs.add(
+                connection, project="default", actor="anonymous", dataset_id=trains.id, requested={}, resolved=False,
+                spec={**SPEC, "dataset": trains.id, "validation_dataset": validates and validates.id}, warnings=[],
+            )
+            for trains, validates in sides
+        ]  # fmt: skip
     arrive(database, second, "a")
     with database.read() as connection:
-        assert jobs.required(connection, job.id).dataset_id == first.id
+        found = [jobs.required(connection, job.id) for job in waiting]
+    assert [(job.dataset_id, job.spec["dataset"], job.spec["validation_dataset"]) for job in found] == [
+        (first.id, first.id, None),
+        (other.id, other.id, first.id),
+        (first.id, first.id, first.id),
+        (first.id, first.id, other.id),
+    ]
+    assert all(job.spec["name"] == SPEC["name"] for job in found)
 
 
 def test_what_arrives_for_a_deleted_dataset_is_nothing_and_a_failure_keeps_no_uri(database: Database) -> None:
@@ -295,6 +325,34 @@ def test_the_first_version_of_a_name_is_its_champion(database: Database) -> None
         assert models.champion_version(connection, "default", "m") == 1
         models.promote(connection, "default", "m", 2, "better")
         assert models.champion_version(connection, "default", "m") == 2
+
+
+def test_a_page_of_models_has_the_newest_versions_of_each_name(database: Database) -> None:
+    with database.write() as connection:
+        for name, n_versions in (("b", 4), ("a", 1), ("c", 2)):
+            for _ in range(n_versions):
+                job = jobs.add(
+                    connection, project="default", actor="a", dataset_id=add_dataset_in(connection), requested={},
+                    resolved=True, spec=SPEC, warnings=[],
+                )  # fmt: skip
+                models.add(connection, project="default", actor="a", name=name, job_id=job.id, directory="d", tags={})
+        models.promote(connection, "default", "b", 2, None)
+
+        def seen(**page: Any) -> tuple[list[tuple[str, int, list[int]]], bool]:
+            wanted = {"limit": 2, "after": None, "name": None, **page}
+            found, has_more = models.listed(connection, "default", most_versions=3, **wanted)
+            names = [(each.versions[0].model.name, each.champion, each.versions) for each in found]
+            return [
+                (name, serves, [made.model.version for made in all_made]) for name, serves, all_made in names
+            ], has_more
+
+        assert seen() == ([("a", 1, [1]), ("b", 2, [4, 3, 2])], True)
+        assert seen(after="b") == ([("c", 1, [2, 1])], False)
+        assert seen(name="b") == ([("b", 2, [4, 3, 2])], False)
+        whole = models.named(connection, "default", "b")
+        assert whole is not None
+        assert [made.model.version for made in whole.versions] == [4, 3, 2, 1]
+        assert models.named(connection, "default", "d") is None
 
 
 def add_dataset_in(connection: Any) -> str:

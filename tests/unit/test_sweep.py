@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from service.sweep import MATRIX_DAYS, STALE_SECONDS, sweep
+from service.making import making
+from service.sweep import MADE_SECONDS, MATRIX_DAYS, STALE_SECONDS, sweep
 
 NOW = 2_000_000_000.0
 
@@ -26,6 +27,17 @@ def test_only_stale_leavings_are_swept(tmp_path: Path) -> None:
         "datasets/.fresh-a1b2", "datasets/.busy-a1b2", "datasets/key", "uploads/ds_known", "uploads/ds_coming",
         "jobs/.job",
     }  # fmt: skip
+
+
+def test_what_is_being_made_is_not_swept_however_long_its_file_is_read(tmp_path: Path) -> None:
+    surveyed = tmp_path / "datasets" / ".surveyed-a1b2"
+    make(surveyed / "expanded.csv", NOW - STALE_SECONDS - 1)
+    make(tmp_path / "datasets" / ".ancient-a1b2" / "000000.npy", NOW - MADE_SECONDS - 1)
+    make(tmp_path / "matrices" / ".left-a1b2" / "X.npy", NOW - STALE_SECONDS - 1)
+    with making(tmp_path / "datasets"), making(tmp_path / "datasets"):
+        swept = sweep(tmp_path, lambda _: False, lambda _: True, NOW)
+    assert {path.name for path in swept} == {".ancient-a1b2", ".left-a1b2"}
+    assert sweep(tmp_path, lambda _: False, lambda _: True, NOW) == [surveyed]
 
 
 def test_a_matrix_goes_a_week_after_the_last_job_that_used_it(tmp_path: Path) -> None:
