@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from service.connection import Answer
-from service.rendering import Row, moment, printable, show_pairs, status_text, undelivered
+from service.job_rendering import undelivered
+from service.rendering import Row, moment, printable, show_pairs, status_text
 
 STYLES = {
     "fired": "green",

@@ -10,7 +10,8 @@ from service.client import joined
 from service.commands.job_files import read_body, read_json_rows, read_options
 from service.commands.session import CommandError
 from service.connection import ApiError, Connection, Unreachable
-from service.rendering import duration, printable, show_report
+from service.job_rendering import show_report
+from service.rendering import duration, printable
 from service.watching import summary
 
 DIGITS = Path(__file__).parent.parent.parent / "deploy" / "examples" / "digits"
