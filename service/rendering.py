@@ -1,6 +1,7 @@
 """How answers of the API look on a terminal: numbers, times, names with values, tables. `…_rendering` say of what."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -59,14 +60,14 @@ def show_pairs(console: Console, title: str | None, rows: Iterable[Row]) -> None
     shown = [(name, value if isinstance(value, Text) else Text(printable(value))) for name, value in rows]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        console.print(Text(f"  {name:<{width}}  ", "dim") + value, soft_wrap=True)
+        console.print(Text.assemble((f"  {name:<{width}}  ", "dim"), value), soft_wrap=True)
 
 
-def new_table(*columns: str) -> Table:
-    """A table without lines, of columns that give way where the terminal is narrow; IDS do not: they are copied."""
+def new_table(*columns: str, widths: Sequence[int] = ()) -> Table:
+    """A table without lines; of the `widths` that are given, else as wide as its columns need and the terminal has."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(Text(printable(name)), overflow="fold", no_wrap=name in IDS)
+    for name, width in zip_longest(columns, widths):
+        table.add_column(Text(printable(name)), overflow="fold", width=width)
     return table
 
 
@@ -78,14 +79,15 @@ def show_list(console: Console, page: Answer, columns: Mapping[str, Callable[[An
     if not page["data"]:
         console.print(if_empty, markup=False)
         return
-    cells = [[_cell(column(item)) for column in columns.values()] for item in page["data"]]
-    if _least_width([*columns], cells) <= console.width:
-        table = new_table(*columns)
-        for row in cells:
+    rows = [[_cell(column(item)) for column in columns.values()] for item in page["data"]]
+    widths = _widths([*columns], rows, console.width)
+    if widths:
+        table = new_table(*columns, widths=widths)
+        for row in rows:
             table.add_row(*row)
         console.print(table)
     else:
-        for row in cells:
+        for row in rows:
             show_pairs(console, None, [pair for pair in zip(columns, row, strict=True) if pair[1].plain])
             console.print()
     if page["has_more"]:
@@ -96,11 +98,19 @@ def _cell(value: object) -> Text:
     return value if isinstance(value, Text) else Text(figure(value))
 
 
-def _least_width(columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> int:
-    """How wide a table must be to be readable: ids whole, of other columns the longest word, if it is not too long."""
-    widths = []
-    for place, name in enumerate(columns):
-        texts = [name, *(row[place].plain for row in cells)]
-        longest = max(cell_len(word) for text in texts for word in ([text] if name in IDS else text.split() or [""]))
-        widths.append(longest if name in IDS else min(longest, LONGEST_WORD))
-    return sum(widths) + COLUMN_GAP * (len(widths) - 1)
+def _widths(names: Sequence[str], rows: Sequence[Sequence[Text]], room: int) -> list[int]:
+    """The width of each column; none where there is no room. The widest gives way first, an id not at all."""
+    wanted, least = [], []
+    for place, name in enumerate(names):
+        texts = [name, *(row[place].plain for row in rows)]
+        words = texts if name in IDS else [word for text in texts for word in text.split()]
+        longest = max(map(cell_len, words))
+        wanted.append(max(map(cell_len, texts)))
+        least.append(longest if name in IDS else min(longest, LONGEST_WORD))
+    room -= COLUMN_GAP * (len(names) - 1)
+    if sum(least) > room:
+        return []
+    for _ in range(sum(wanted) - room):
+        widest = max((width, place) for place, width in enumerate(wanted) if width > least[place])[1]
+        wanted[widest] -= 1
+    return wanted

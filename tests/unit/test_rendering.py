@@ -35,6 +35,7 @@ def test_other_columns_give_way_while_they_are_readable() -> None:
     lines = shown(80)
     assert lines[0].split() == ["id", "name", "created", "progress"]
     assert max(map(len, lines)) <= 80
+    assert "2026-11-24" in lines[1]  # no word is broken that need not be
 
 
 def test_what_has_no_room_for_a_table_is_a_line_for_each_value() -> None:
