@@ -37,7 +37,7 @@ def grow(source: Source, options: FileOptions, files: ColumnFiles | None, limits
     check_declared(source.names, options)
     reading = reading_of(source, options)
     if options.skips_bad_rows:
-        kinds, is_good = _without_bad_rows(source, reading)
+        kinds, is_good = without_bad_rows(source, reading)
         return _read(source, reading, files, limits, kinds, is_good, fast=False)[0]
     if (guessed := _guessed(source, reading)) is not None:
         with contextlib.suppress(pa.ArrowInvalid):
@@ -48,6 +48,20 @@ def grow(source: Source, options: FileOptions, files: ColumnFiles | None, limits
             files.clear()
     kinds, _ = _surveyed(surveys(source, reading), source, None)
     return _read(source, reading, files, limits, kinds, fast=False)[0]
+
+
+def without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
+    """What the columns are without the rows that do not fit: one may hide another's fault, so it takes turns."""
+    is_good = np.ones(sum(len(chunk[0]) for chunk in source.chunks(frozenset())), bool)
+    while True:
+        kinds, faults = _surveyed(surveys(source, reading, keeps_places=True), source, is_good)
+        for fault in faults:
+            is_good[fault.places] = False
+        if not is_good.any():
+            message = f"None of the {len(is_good)} rows can be used: each has a value that does not fit its column."
+            raise DataError(message, code="dataset_empty")
+        if not faults:
+            return kinds, is_good
 
 
 def _guessed(source: Source, reading: Reading) -> Kinds | None:
@@ -101,17 +115,3 @@ def _surveyed(found: list[Survey], source: Source, is_good: Good | None) -> tupl
             kinds.append(None)
             faults.append(error)
     return kinds, faults
-
-
-def _without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
-    """What the columns are without the rows that do not fit: one may hide another's fault, so it takes turns."""
-    is_good = np.ones(sum(len(chunk[0]) for chunk in source.chunks(frozenset())), bool)
-    while True:
-        kinds, faults = _surveyed(surveys(source, reading, keeps_places=True), source, is_good)
-        for fault in faults:
-            is_good[fault.places] = False
-        if not is_good.any():
-            message = f"None of the {len(is_good)} rows can be used: each has a value that does not fit its column."
-            raise DataError(message, code="dataset_empty")
-        if not faults:
-            return kinds, is_good

@@ -147,7 +147,7 @@ class ColumnPreview(BaseModel):
     name: str
     type: Literal["number", "category", "text", "date"] | None = Field(description="null where a problem hides it")
     nulls: int | None
-    samples: list[str | None] = Field(description="The first five values")
+    samples: list[str | None] = Field(description="The first five values; null where missing")
     problem: str | None = Field(description="What would stand in the way, were this the whole column")
 
 
@@ -164,6 +164,7 @@ class PreviewDocument(BaseModel):
     decimal: str | None
     header: bool | None
     rows_looked_at: int
+    rejected_rows: int = Field(description="How many of these would be left out (on_bad_rows: skip)")
     whole_file: bool = Field(description="Whether the rows that were looked at are all")
     columns: list[ColumnPreview]
 
