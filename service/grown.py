@@ -18,6 +18,7 @@ from service.file_options import FileOptions
 from service.growing import growing_column
 from service.table import Source, check_size
 from service.table_columns import check_declared, reading_of, surveys
+from workers.counting import counted
 from workers.errors import DataError
 
 Kinds = list[Kind | None]
@@ -58,7 +59,8 @@ def without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
         for fault in faults:
             is_good[fault.places] = False
         if not is_good.any():
-            message = f"None of the {len(is_good)} rows can be used: each has a value that does not fit its column."
+            rows = counted(len(is_good), "row")
+            message = f"None of the {rows} can be used: each has a value that does not fit its column."
             raise DataError(message, code="dataset_empty")
         if not faults:
             return kinds, is_good

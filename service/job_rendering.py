@@ -9,6 +9,7 @@ from rich.text import Text
 
 from service.connection import Answer
 from service.rendering import Row, figure, moment, new_table, printable, show_pairs, status_text
+from workers.counting import counted
 
 FIGURES = {
     "loss": "loss",
@@ -33,9 +34,7 @@ def show_job(console: Console, job: Answer) -> None:
     rows += [("created", moment(job["created_at"])), ("started", moment(job["started_at"]))]
     rows += [("finished", moment(job["finished_at"])), ("attempt", job["attempt"])]
     if job["plan"]:
-        rows.append(
-            ("plan", f"{job['plan']['workers']} workers, {job['plan']['shards']} shards. {job['plan']['reason']}")
-        )
+        rows.append(("plan", _spread(job["plan"])))
     if job["progress"] and not job["result"]:
         progress = job["progress"]
         rows.append(("epoch", f"{progress['epoch']} of {progress['epochs']}"))
@@ -109,7 +108,7 @@ def show_plan(console: Console, answer: Answer) -> None:
         ("optimizer", f"{_optimizer(training['optimizer'])}, learning rate {figure(training['learning_rate'])}"),
         ("epochs", training["epochs"]),
         ("parameters", f"{plan['parameters']:,}"),
-        ("plan", f"{plan['workers']} workers, {plan['shards']} shards. {plan['reason']}"),
+        ("plan", _spread(plan)),
         ("an epoch takes", f"about {1000 * plan['estimated_epoch_seconds']:.3g} ms"),
         *[("warning", warning) for warning in answer.get("warnings", [])],
     ]
@@ -119,6 +118,10 @@ def show_plan(console: Console, answer: Answer) -> None:
 def figures(found: Mapping[str, Any]) -> list[Row]:
     """The figures that are there, by the names that people use."""
     return [(words, figure(found[name])) for name, words in FIGURES.items() if found.get(name) is not None]
+
+
+def _spread(plan: Answer) -> str:
+    return f"{counted(plan['workers'], 'worker')}, {counted(plan['shards'], 'shard')}. {plan['reason']}"
 
 
 def _optimizer(optimizer: object) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workers.counting import counted
 from workers.dataset import Column
 from workers.randomness import words_at
 from workers.split import Split
@@ -22,7 +23,7 @@ def warnings_of_shared_rows(columns: Sequence[Column], split: Split) -> list[str
         for name, rows in (("validation", split.validation), ("test", split.test))
     }
     shared = " and ".join(
-        f"{count} of {len(getattr(split, name))} {name} rows" for name, count in counts.items() if count
+        f"{count} of {counted(len(getattr(split, name)), f'{name} row')}" for name, count in counts.items() if count
     )
     if not shared:
         return []

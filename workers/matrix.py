@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
+from workers.counting import counted
+
 from .dataset import Column, read_columns, read_metadata
 from .duplicates import warnings_of_shared_rows
 from .errors import DataError
@@ -239,7 +241,7 @@ def _refuse_missing(column: Column, first_row: int | None, field: str) -> None:
         rows = np.flatnonzero(column.missing)
         first = f"row {first_row + rows[0]}" if first_row is not None else f"row {rows[0] + 1} of the data"
         raise DataError(
-            f"Column '{column.name}' has no value in {len(rows)} of {len(column.values)} rows, "
+            f"Column '{column.name}' has no value in {len(rows)} of {counted(len(column.values), 'row')}, "
             f"first in {first}. {MISSING_WAY_OUT[field]}",
             code="missing_values",
             field=field,
@@ -368,10 +370,10 @@ def _refuse_overflow(preprocessing: Preprocessing, inputs: Array) -> None:
 
 
 def _refuse_nonfinite(values: Array, name: str, field: str) -> None:
-    n_beyond = np.count_nonzero(~np.isfinite(values))
+    n_beyond = int(np.count_nonzero(~np.isfinite(values)))
     if n_beyond:
         raise DataError(
-            f"Column '{name}' has {n_beyond} values too large for {values.dtype}. "
+            f"Column '{name}' has {counted(n_beyond, 'value')} too large for {values.dtype}. "
             f"Scale the column, or set training.dtype to float64.",
             code="nonfinite_values",
             field=field,
