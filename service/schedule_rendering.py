@@ -56,6 +56,7 @@ def show_schedule(console: Console, schedule: Answer) -> None:
     rows += [("catch up", f"{schedule['catch_up']}, within {schedule['catch_up_window_seconds']:,} s")]
     rows += [(part, _settings(schedule[part])) for part in ("check", "promotion", "drift") if schedule[part]]
     rows += [("next" if place == 0 else "", due) for place, due in enumerate(schedule["next_due_at"])]
+    rows += [("warning", warning) for warning in schedule["warnings"]]
     rows += undelivered(schedule["notifications"])
     show_pairs(console, f"Schedule {schedule['name']}", rows)
 

@@ -112,6 +112,8 @@ class ScheduleDocument(Owned):
 class OneScheduleDocument(ScheduleDocument):
     """A schedule, with its webhooks."""
 
+    warnings: list[str] = Field(description="What may be wrong with it, though it is accepted")
+
     notifications: list[NotificationDocument] = Field(
         description="The last 20 webhooks about due times and drift, newest first; each job shows its own"
     )

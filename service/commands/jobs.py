@@ -31,6 +31,7 @@ def submit(
     """
     from service.commands.job_files import read_body  # noqa: PLC0415 - quick --help
     from service.job_rendering import show_plan  # noqa: PLC0415
+    from service.rendering import printable  # noqa: PLC0415
 
     if follow and dry_run:
         raise typer.BadParameter("there is nothing to follow in a --dry-run", param_hint="--follow")
@@ -41,6 +42,8 @@ def submit(
             asked.show(client.plan_job(body), lambda plan: show_plan(asked.console(), plan))
             return
         job = client.submit_job(body)
+    for warning in job["warnings"]:
+        typer.echo(f"Warning: {printable(warning)}", err=True)
     if follow:
         typer.echo(f"{job['id']} submitted", err=True)
         _follow(asked, str(job["id"]))

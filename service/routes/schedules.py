@@ -1,5 +1,6 @@
 """Schedules: jobs that are made at due times or when data changes, and the ledger of what became of each."""
 
+import os
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from service.errors import ConflictError, NotFoundError, UnprocessableError
 from service.firings import Occasion, fire, jobs_beside
+from service.notifications.rules import unset_secret
 from service.requests import read
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
 from service.routes.idempotency import Key, check_key, made_before, remember
@@ -34,6 +36,7 @@ from service.store.schedules import Schedule
 from service.strict_route import StrictRoute
 from service.views import View, deleted_view, notification_view, page_view
 from workers.errors import FieldError
+from workers.spec import Notify
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
 
@@ -270,4 +273,6 @@ def _view(context: Context, reference: str) -> View:
     with context.database.read() as connection:
         schedule = _required(connection, reference)
         shown = [notification_view(found) for found in notifications.newest(connection, schedule.id, WEBHOOKS_SHOWN)]
-        return {**schedule_view(schedule, datetime.now(UTC)), "notifications": shown}
+    notify = schedule.notify or schedule.job.get("notify")
+    warnings = unset_secret(notify and Notify(**notify), os.environ)
+    return {**schedule_view(schedule, datetime.now(UTC)), "warnings": warnings, "notifications": shown}

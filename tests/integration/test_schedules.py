@@ -579,3 +579,17 @@ def test_a_backfill_at_the_ends_of_the_calendar_is_refused_or_empty(scene: Calla
     today = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     now = nightly.api.http.post(path, json={"from": today, "to": "9999-12-31"})
     assert now.status_code == HTTPStatus.CREATED
+
+
+def test_a_webhook_without_its_secret_is_a_warning(api: Api, flowers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    notify = {"url": "https://example.org/hook", "secret_env": "HOOK_SECRET"}
+    for is_set in (False, True):
+        if is_set:
+            monkeypatch.setenv("HOOK_SECRET", "s")
+        schedule = added(api, on="new_data", paused=True, job={**JOB, "notify": notify})
+        jobs_answers = [
+            api.http.post("/v1/jobs", params=parameters, json={**JOB, "dataset": flowers, "notify": notify}).json()
+            for parameters in ({}, {"dry_run": "true"})
+        ]
+        for answer in (schedule, *jobs_answers):
+            assert any("HOOK_SECRET is not set" in warning for warning in answer["warnings"]) is not is_set
