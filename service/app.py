@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -18,7 +17,7 @@ from service.auth import OPEN, Gate
 from service.envelope import Envelope
 from service.errors import Problem, problem_of
 from service.openapi import with_problems, with_tokens
-from service.routes import datasets, imports, jobs, models, operations, schedules
+from service.routes import backfill, datasets, imports, jobs, models, operations, schedules
 from service.routes.context import Context
 from service.schemas import ProblemDocument
 from service.settings import Settings
@@ -33,7 +32,6 @@ FORESEEN = (
     Problem,
     GradsumError,
     HTTPException,
-    RequestValidationError,
     UnknownCursorError,
     DatabaseUnavailableError,
     WriteConflictError,
@@ -53,7 +51,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     )
     app.state.log = log = logs.logger("api")
     app.state.context = Context(settings, database, functools.lru_cache(MODELS_KEPT_IN_MEMORY)(load))
-    for routes in (imports, datasets, jobs, schedules, models, operations):
+    for routes in (imports, datasets, jobs, schedules, backfill, models, operations):
         app.include_router(routes.router)
     gate = Gate(settings, log)
     app.add_middleware(Envelope, admit=gate.admit, limit_of=lambda scope: _body_limit(settings, scope), log=log)

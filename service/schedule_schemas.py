@@ -74,7 +74,7 @@ class ScheduleRequest(Request):
     tags: dict[Name, Annotated[str, Field(max_length=5000)]] = Field(default_factory=dict)
 
 
-Place = Annotated[str, Field(min_length=10, max_length=40)]
+Place = Annotated[str, Field(max_length=40)]
 _PLACES: dict[str, Any] = {"from": (Place, ...), "to": (Place, ...)}  # `from` is a word of Python's own
 BackfillRequest = create_model("BackfillRequest", __base__=Request, **_PLACES)
 

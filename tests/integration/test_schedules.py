@@ -574,6 +574,9 @@ def test_a_backfill_at_the_ends_of_the_calendar_is_refused_or_empty(scene: Calla
         refused = nightly.api.http.post(path, json=span)
         assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
         assert refused.json()["errors"][0]["field"] == "from"
+    for text in ("yesterday", "", "20260301", "2026-W09-1"):
+        refused = nightly.api.http.post(path, json={"from": text, "to": "2026-03-01"})
+        assert "such as 2026-11-01 or 2026-11-01T03:00:00Z, not" in refused.json()["detail"]
     later = nightly.api.http.post(path, json={"from": "9999-12-30", "to": "9999-12-31"})
     assert (later.status_code, later.json()["data"]) == (HTTPStatus.CREATED, [])
     today = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from service.client import joined
-from service.commands.job_files import read_body, read_json_rows, read_options
+from service.commands.job_files import CHANGES, JOB, SCHEDULE, Kind, read_body, read_json_rows, read_options
 from service.commands.session import CommandError
 from service.connection import ApiError, Connection, Unreachable
 from service.job_rendering import show_report
@@ -76,6 +76,24 @@ def test_a_job_file_that_cant_be_read_is_a_sentence_with_the_place(
 ) -> None:
     with pytest.raises(CommandError, match=said):
         body_of(tmp_path, text, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        (SCHEDULE, "just words", "a schedule file begins like"),
+        (CHANGES, "[1]", "a file of changes begins like"),
+        (JOB, "name: nightly\njob: {dataset: digits}\n", "is a schedule file.*gradsum schedule add"),
+        (SCHEDULE, "dataset: digits\ntarget: digit\n", "is a job file.*gradsum job submit"),
+    ],
+)
+def test_a_file_for_another_command_is_told_from_one_that_is_wrong(
+    tmp_path: Path, kind: Kind, text: str, said: str
+) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text(text)
+    with pytest.raises(CommandError, match=said):
+        read_body(str(file), kind)
 
 
 def test_a_missing_file_is_named() -> None:
