@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from service.schemas import Described, ListOf, NotificationDocument, Owned, Request
 from workers.spec import JobSpec, Name, Notify
@@ -83,6 +83,21 @@ class ScheduleDescription(ScheduleRequest):
     """A schedule's body, as the documentation shows it."""
 
     job: Annotated[Any, Described(JobSpec)]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What is left out of a change stays as it is."""
+    schema.pop("required", None)
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class ScheduleChanges(ScheduleRequest):
+    """The fields of a schedule that change, as the documentation shows them."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    job: dict[str, Any] = Field(description="The fields of the job that change")
 
 
 class ScheduleDocument(Owned):
@@ -188,4 +203,8 @@ SCHEDULE_EXAMPLES: dict[str, Any] = {
             "job": {"dataset": "digits", "target": "digit", "warm_start": "last_success"},
         },
     },
+}
+CHANGES_EXAMPLES: dict[str, Any] = {
+    "cron": {"summary": "Another time", "value": {"cron": "0 4 * * *"}},
+    "job": {"summary": "Another network", "value": {"job": {"network": {"hidden_layers": [64]}}}},
 }

@@ -15,11 +15,13 @@ from service.routes.idempotency import Key, check_key, made_before, remember
 from service.schedule_definitions import merged, read_definition
 from service.schedule_edits import edit, next_due, seen_dataset
 from service.schedule_schemas import (
+    CHANGES_EXAMPLES,
     SCHEDULE_EXAMPLES,
     FiringDocument,
     FiringList,
     OneScheduleDocument,
     Outcome,
+    ScheduleChanges,
     ScheduleDescription,
     ScheduleList,
 )
@@ -38,7 +40,7 @@ WEBHOOKS_SHOWN = 20
 """Of those about a schedule's due times and its data; those about its jobs are shown by the jobs."""
 
 ScheduleBody = Annotated[Any, Described(ScheduleDescription), Body(openapi_examples=SCHEDULE_EXAMPLES)]
-PatchBody = Annotated[Any, Body(openapi_examples={"cron": {"value": {"cron": "0 4 * * *"}}})]
+PatchBody = Annotated[Any, Described(ScheduleChanges), Body(openapi_examples=CHANGES_EXAMPLES)]
 OneSchedule: dict[int | str, dict[str, Any]] = {200: {"model": OneScheduleDocument}}
 
 

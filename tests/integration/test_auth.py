@@ -81,7 +81,7 @@ def test_without_a_token_that_is_known_nothing_is_answered(guarded: Guarded, pat
 
 
 def test_what_says_nothing_of_this_installation_is_open(guarded: Guarded) -> None:
-    for path in ("/healthz", "/docs", "/openapi.json"):
+    for path in ("/", "/healthz", "/docs", "/docs/swagger-ui.css", "/openapi.json"):
         assert guarded.ask("GET", path, None).status_code == 200
         problem(guarded.ask("POST", path, None), 401, "unauthenticated")
     document = guarded.ask("GET", "/openapi.json", None).json()
