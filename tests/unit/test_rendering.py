@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from service.rendering import moment, show_list
+from service.schedule_rendering import spelled
 
 JOB_ID = "job_f40cec27a25b7ed933726471"
 PROGRESS = "412/1000  loss 0.034  accuracy 0.961  930 epochs/s  0.6 s left"
@@ -46,3 +47,10 @@ def test_what_has_no_room_for_a_table_is_a_line_for_each_value() -> None:
         ["progress", PROGRESS],
         [],
     ]
+
+
+def test_settings_read_like_their_file() -> None:
+    check = {"min_rows": 900, "rows_vs_last": [0.5, 2.0], "max_psi": None, "floors": {"test_r2": 0.5}, "same": True}
+    assert spelled(check) == "min_rows: 900, rows_vs_last: [0.5, 2], floors: {test_r2: 0.5}, same: true"
+    assert spelled(["price", "rent"]) == "price, rent"
+    assert spelled("digits") == "digits"
