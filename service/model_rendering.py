@@ -24,7 +24,10 @@ def show_model(console: Console, model: Answer) -> None:
     judged = [version for version in model["versions"] if version["verdict"]]
     if judged:
         rows.append(("verdict", lambda version: (version["verdict"] or {"verdict": ""})["verdict"]))
-    show_pairs(console, f"Model {model['name']}", [("champion", f"version {model['champion']}")])
+    promotion = model["promotion"] or {}
+    pairs = [("champion", f"version {model['champion']}"), ("since", moment(promotion.get("promoted_at")))]
+    pairs += [(words, promotion[name]) for name, words in (("actor", "by"), ("reason", "why")) if promotion.get(name)]
+    show_pairs(console, f"Model {model['name']}", pairs)
     show_list(console, {"data": model["versions"], "has_more": False}, dict(rows), "")
     if judged:
         show_pairs(console, "Verdicts", [(f"version {each['version']}", each["verdict"]["reason"]) for each in judged])

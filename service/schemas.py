@@ -269,6 +269,7 @@ class ModelDocument(Owned):
     object: Literal["model"]
     name: str
     champion: int | None = Field(description="The version that serves")
+    promotion: dict[str, Any] | None = Field(description="promoted_at, reason, and by hand the actor of the champion")
     versions: list[dict[str, Any]]
 
 

@@ -100,7 +100,7 @@ def notification_view(found: Notification) -> View:
     return {**{name: getattr(found, name) for name in shown}, "status": status}
 
 
-def model_view(versions: Sequence[Model], champion: int | None, jobs: dict[str, Job]) -> View:
+def model_view(versions: Sequence[Model], champion: int | None, promotion: View | None, jobs: dict[str, Job]) -> View:
     """A model's name with its versions, newest first, and the version that serves."""
     newest = versions[0]
     return {
@@ -108,6 +108,7 @@ def model_view(versions: Sequence[Model], champion: int | None, jobs: dict[str, 
         "object": "model",
         "name": newest.name,
         "champion": champion,
+        "promotion": promotion,
         "versions": [_version_view(version, jobs[version.job_id]) for version in versions],
         **_kept_by_all(newest),
     }

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from service.errors import ConflictError, NotFoundError, Problem, TooLargeError, UnavailableError, UnprocessableError
 from service.requests import read
-from service.routes.context import PROJECT, After, Context, InContext, Limit, Name
+from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
 from service.schemas import (
     PREDICT_EXAMPLES,
     Described,
@@ -68,12 +68,12 @@ def predict_rows(context: InContext, name: str, body: PredictBody) -> JSONRespon
 
 
 @router.post("/{name}/promote", responses={200: {"model": ModelDocument}})
-def promote_version(context: InContext, name: str, body: PromoteBody) -> JSONResponse:
+def promote_version(context: InContext, actor: Actor, name: str, body: PromoteBody) -> JSONResponse:
     """Make a version the champion."""
     request = read(PromoteRequest, body)
     with context.database.write() as connection:
         row = _version(connection, name, request.version)
-        models.promote_by_hand(connection, row, request.reason)
+        models.promote_by_hand(connection, row, request.reason, actor)
         return JSONResponse(_view(connection, name))
 
 
@@ -82,7 +82,8 @@ def _view(connection: Transaction, name: str) -> View:
     if not versions:
         raise _no_such_model(connection, name)
     made_by = {version.job_id: jobs.required(connection, version.job_id) for version in versions}
-    return model_view(versions, models.champion_version(connection, PROJECT, name), made_by)
+    champion = models.champion_version(connection, PROJECT, name)
+    return model_view(versions, champion, models.promotion(connection, PROJECT, name), made_by)
 
 
 def _version(connection: Transaction, name: str, version: int | None) -> Model:

@@ -112,25 +112,33 @@ def champion_version(connection: Connection, project: str, name: str) -> int | N
     return connection.execute(query).scalar()
 
 
+def promotion(connection: Connection, project: str, name: str) -> dict[str, Any] | None:
+    """When and why the champion of `name` became it, and who did that by hand (`actor`, else null)."""
+    query = select(champions.c.promoted_at, champions.c.reason, champions.c.actor)
+    row = connection.execute(query.where(champions.c.project == project, champions.c.name == name)).mappings().first()
+    return None if row is None else dict(row)
+
+
 def promote(
-    connection: Connection, project: str, name: str, version: int, reason: str | None, *, expected: int | None = None
-) -> bool:
+    connection: Connection, project: str, name: str, version: int, reason: str | None, *,
+    expected: int | None = None, actor: str | None = None,
+) -> bool:  # fmt: skip
     """Make `version` the champion of `name`; False where another one than `expected`, if given, serves by now."""
     query = champions.update().where(champions.c.project == project, champions.c.name == name)
     query = query if expected is None else query.where(champions.c.version == expected)
     updated = connection.execute(
-        query.values(version=version, promoted_at=now(), reason=reason and reason[:LONGEST_REASON])
+        query.values(version=version, promoted_at=now(), reason=reason and reason[:LONGEST_REASON], actor=actor)
     )
     return updated.rowcount > 0
 
 
-def promote_by_hand(connection: Connection, model: Model, reason: str | None) -> None:
-    """Make a version the champion because somebody says so.
+def promote_by_hand(connection: Connection, model: Model, reason: str | None, actor: str) -> None:
+    """Make a version the champion because `actor` says so.
 
     If its verdict waited for that, it does no more. If it was not promoted, it is the anchor from now on: whoever
     promotes it knows that it is behind the old one, which the next ones would be held to for ever.
     """
-    promote(connection, model.project, model.name, model.version, reason)
+    promote(connection, model.project, model.name, model.version, reason, actor=actor)
     if model.verdict is None or model.verdict["verdict"] == "promoted":
         return
     if model.verdict["verdict"] == "waiting":

@@ -359,6 +359,7 @@ def test_the_champion_serves_until_another_version_is_promoted(api: Api) -> None
     assert [version["job_id"] for version in model["versions"]] == [second["id"], first["id"]]
     promoted = api.http.post("/v1/models/roses/promote", json={"version": 2, "reason": "newer rows"})
     assert promoted.json()["champion"] == 2
+    assert promoted.json()["promotion"].items() >= {"actor": "anonymous", "reason": "newer rows"}.items()
     rows = {"rows": [[1, "red"]], "alias": "champion"}
     assert api.http.post("/v1/models/roses/predict", json=rows).json()["version"] == 2
     listed = api.http.get("/v1/models", params={"name": "roses"}).json()
