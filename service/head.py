@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from service.column_types import text_of
+from service.column_types import numbers_of, text_of
 from service.compressed import expanded_head
 from service.csv_file import csv_source, open_csv
 from service.file_format import FileFormat
 from service.file_options import FileOptions, parse_options
 from service.grown import grow, without_bad_rows
 from service.look import look_at
+from service.native_types import kind_of
 from service.table import Table, first_rows, source_of
 from service.table_columns import check_declared, described_column, format_of, open_source, reading_of, surveys
 from workers.errors import DataError
@@ -150,8 +151,9 @@ def _check_head_columns(head: Head, options: FileOptions) -> None:
 def _previewed(place: int, table: Table, options: FileOptions) -> dict[str, Any]:
     """A column as its head shows it; `problem` says what would stand in the way were it the whole column."""
     name, first = table.source.names[place], table.columns[place][:SAMPLES]
-    is_missing = text_of(first, reading_of(table.source, options)).is_null()
-    pairs = zip(first.to_pylist(), is_missing.to_pylist(), strict=True)
+    reading = reading_of(table.source, options)
+    read = numbers_of(first, reading) if kind_of(first.type) == "number" else text_of(first, reading)
+    pairs = zip(first.to_pylist(), read.is_null().to_pylist(), strict=True)
     samples = [None if missing else str(value)[:SAMPLE_CHARACTERS] for value, missing in pairs]
     kind, nulls, problem = None, None, None
     try:
