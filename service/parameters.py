@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Le, MaxLen
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from pydantic.fields import FieldInfo
 
 from service.errors import UnprocessableError
+from workers.counting import counted
 from workers.errors import FieldError
 from workers.field_errors import shown
 
@@ -35,21 +35,32 @@ def _place(found: Mapping[str, Any]) -> str:
 def _sentence(found: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> str:
     if found["type"] == "missing":
         return "is required"
-    place, name = found["loc"][0], found["loc"][-1]
-    if place == "query" and name in known:
-        return f"must be {_expected(known[name])}, not {shown(found['input'])}"
+    name = _place(found)
+    if found["loc"][0] == "query" and name in known:
+        return f"must be {expected(known[name])}, not {shown(found['input'])}"
     return str(found["msg"]).replace("Input should be", "must be").replace("Value should", "must")
 
 
-def _expected(info: FieldInfo) -> str:
-    """`a whole number from 1 to 1000`."""
-    kinds = [kind for kind in get_args(info.annotation) or [info.annotation] if kind is not type(None)]
-    kind = info.annotation if get_origin(info.annotation) is Literal else kinds[0]
+def expected(info: FieldInfo) -> str:
+    """What a parameter may be: `a whole number from 1 to 1000`."""
+    kind: Any = info.annotation
+    if get_origin(kind) is not Literal and get_args(kind):  # it may be left out: null is no choice
+        kind = next(each for each in get_args(kind) if each is not type(None))
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(f"'{choice}'" for choice in get_args(kind))
     if kind is bool:
         return "true or false"
-    bounds: dict[type, Any] = {type(bound): bound for bound in info.metadata}
+    bounds: dict[str, Any] = {}
+    for bound in info.metadata:
+        bounds |= {name: getattr(bound, name) for name in ("ge", "le", "max_length") if hasattr(bound, name)}
     if kind is int:
-        return f"a whole number from {bounds[Ge].ge} to {bounds[Le].le}"
-    return f"at most {bounds[MaxLen].max_length} characters long"
+        return "a whole number" + _range(bounds.get("ge"), bounds.get("le"))
+    return f"at most {counted(bounds['max_length'], 'character')} long" if "max_length" in bounds else "text"
+
+
+def _range(lowest: int | None, highest: int | None) -> str:
+    if lowest is not None and highest is not None:
+        return f" from {lowest} to {highest}"
+    if lowest is not None:
+        return f" of at least {lowest}"
+    return "" if highest is None else f" of at most {highest}"
