@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -17,8 +16,8 @@ from service import logs
 from service.auth import OPEN, Gate
 from service.envelope import Envelope
 from service.errors import Problem, problem_of
-from service.openapi import with_problems, with_tokens
-from service.routes import datasets, imports, jobs, models, operations, schedules
+from service.openapi import TAGS, with_problems, with_summaries, with_tokens
+from service.routes import backfill, datasets, docs, imports, jobs, models, operations, schedules
 from service.routes.context import Context
 from service.schemas import ProblemDocument
 from service.settings import Settings
@@ -33,7 +32,6 @@ FORESEEN = (
     Problem,
     GradsumError,
     HTTPException,
-    RequestValidationError,
     UnknownCursorError,
     DatabaseUnavailableError,
     WriteConflictError,
@@ -48,12 +46,14 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         summary="Trains feed-forward neural networks on a cluster: the same bits from any number of workers.",
         version=_version(),
         redirect_slashes=False,
+        docs_url=None,  # service.routes.docs
         redoc_url=None,
+        openapi_tags=TAGS,
         responses={"4XX": {"model": ProblemDocument}, "5XX": {"model": ProblemDocument}},
     )
     app.state.log = log = logs.logger("api")
     app.state.context = Context(settings, database, functools.lru_cache(MODELS_KEPT_IN_MEMORY)(load))
-    for routes in (imports, datasets, jobs, schedules, models, operations):
+    for routes in (imports, datasets, jobs, schedules, backfill, models, operations, docs):
         app.include_router(routes.router)
     gate = Gate(settings, log)
     app.add_middleware(Envelope, admit=gate.admit, limit_of=lambda scope: _body_limit(settings, scope), log=log)
@@ -98,6 +98,6 @@ def _allowed_methods(request: Request) -> list[str]:
 
 
 def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    document = with_problems(described)
+    described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes, tags=TAGS)
+    document = with_summaries(with_problems(described))
     return with_tokens(document, OPEN) if settings.api_tokens_file else document

@@ -13,7 +13,7 @@ from typing import Any
 from service.child import Lost, Message
 from service.data_check import Finding, drifted, problems, problems_alone
 from service.decisions import Decision
-from service.failures import contained
+from service.failures import Complaints
 from service.firings import Occasion, call_off, fire, jobs_beside
 from service.judging import Judging, promotion_from_json
 from service.logs import Log
@@ -44,6 +44,7 @@ class Champions:
         self._database = database
         self._settings = settings
         self._log = log
+        self._complaints = Complaints(log)
         self._judging = judging
         self._clock = clock
         self._look_at = 0.0
@@ -63,10 +64,10 @@ class Champions:
             unjudged = schedules.unjudged(connection)
             watched = schedules.watching(connection)
         for job, promotion in unjudged:
-            with contained(self._log, "model_not_judged", job_id=job.id):
+            with self._complaints.contained("model_not_judged", job_id=job.id):
                 self._judging.judge(job, promotion_from_json(promotion))
         for seen in watched:
-            with contained(self._log, "schedule_not_understood", schedule_id=seen.schedule.id):
+            with self._complaints.contained("schedule_not_understood", schedule_id=seen.schedule.id):
                 self._watch(seen)
 
     def forget_all_but(self, unfinished: Container[str]) -> None:

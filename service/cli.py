@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service.commands import datasets, jobs, models, processes, schedules, tokens
-from service.commands.session import DEFAULT_URL, PANEL, CommandError, session
+from service.commands.session import PANEL, URL_HELP, CommandError, session
 from workers.errors import GradsumError
 
 app = typer.Typer(
@@ -28,9 +28,7 @@ processes.register(app)
 @app.callback()
 def gradsum(
     context: typer.Context,
-    url: Annotated[
-        str | None, typer.Option(help=f"The service's address (GRADSUM_URL; else {DEFAULT_URL})", rich_help_panel=PANEL)
-    ] = None,
+    url: Annotated[str | None, typer.Option(help=URL_HELP, rich_help_panel=PANEL)] = None,
     token: Annotated[
         str | None, typer.Option(help="The token to show it (GRADSUM_TOKEN)", rich_help_panel=PANEL)
     ] = None,

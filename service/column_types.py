@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from service.file_options import FileOptions
 from service.native_types import as_numbers, as_plain, as_text, kind_of
 from service.table import SHOWN_CHARACTERS
+from workers.counting import counted
 from workers.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -181,7 +182,7 @@ class Survey:
 
     def _refuse_dates(self) -> NoReturn:
         raise BadValuesError(
-            f"Column '{self._name}' is declared a date and has {self._bad.count} values that are none, first in "
+            f"Column '{self._name}' is declared a date and has {counted(self._bad.count, 'other value')}, first in "
             f"{self._bad.shown(self._reading.row_number)[0]}. Write them as 2026-01-31 or 2026-01-31T12:00:00.",
             code="column_has_text",
             places=self._bad.places(),
@@ -199,9 +200,9 @@ class Survey:
 
     def _refuse_nonfinite(self) -> NoReturn:
         count, row = self._nonfinite.count, self._reading.row_number(self._nonfinite.first[0][0])
-        counted = "1 number that is" if count == 1 else f"{count} numbers that are"
+        are = "is" if count == 1 else "are"
         raise BadValuesError(
-            f"Column '{self._name}' has {counted} not finite, first in row {row}. "
+            f"Column '{self._name}' has {counted(count, 'number')} that {are} not finite, first in row {row}. "
             f"Clean it, or add what stands for missing to options.missing_markers.",
             code="nonfinite_values",
             places=self._nonfinite.places(),

@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from workers.counting import counted
+
 LONGEST_FOLD = timedelta(hours=4)
 """No clock of the time zone database is put back by more than three hours."""
 MINUTE = timedelta(minutes=1)
@@ -137,7 +139,8 @@ def _shorthand(written: str) -> str:
 
 
 def _wrong_count(n_fields: int) -> str:
-    said = f"has {n_fields} fields; it needs 5: minute, hour, day of month, month, day of week (or @daily and its kin)"
+    needed = "minute, hour, day of month, month, day of week (or @daily and its kin)"
+    said = f"has {counted(n_fields, 'field')}; it needs 5: {needed}"
     return f"{said}. There are no seconds: a schedule fires at most once a minute" if n_fields > len(FIELDS) else said
 
 

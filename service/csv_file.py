@@ -19,6 +19,7 @@ from service.column_types import NUMBER
 from service.csv_dialect import find_dialect
 from service.file_options import FileOptions
 from service.table import Source, check_names, check_size
+from workers.counting import counted
 from workers.errors import DataError
 
 LONGEST_ROW_BYTES = 2**22
@@ -235,13 +236,9 @@ def _refuse_broken(file: Csv, n_columns: int) -> None:
         if len(record.values) != n_columns and not file.skips_bad_rows:
             over = f" (it reaches to row {record.last_line}: is a quote not closed?)"
             raise DataError(
-                f"Row {record.first_line} has {_counted(len(record.values))}, the header has {n_columns}"
+                f"Row {record.first_line} has {counted(len(record.values), 'value')}, the header has {n_columns}"
                 f"{over if record.last_line > record.first_line else ''}.",
                 code="ragged_row",
             )
         if sum(map(len, record.values)) > LONGEST_ROW_BYTES:
             _refuse_length(record.first_line)
-
-
-def _counted(n_values: int) -> str:
-    return "1 value" if n_values == 1 else f"{n_values} values"

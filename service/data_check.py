@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from workers.counting import counted
+
 MOST_REPETITION = 1.5
 """How many times as often as in the champion's data a row may stand, on average."""
 MOST_NAMED = 3
@@ -91,7 +93,7 @@ def drifted(drift: Mapping[str, Any], measured: Measured) -> Drift:
 def _too_few(min_rows: int | None, rows: int) -> Finding | None:
     if min_rows is None or rows >= min_rows:
         return None
-    return Finding("too_few_rows", f"The new data has {rows:,} rows, fewer than min_rows {min_rows:,}.")
+    return Finding("too_few_rows", f"The new data has {counted(rows, 'row')}, fewer than min_rows {min_rows:,}.")
 
 
 def _row_count(bounds: Sequence[float], measured: Measured) -> Finding | None:
@@ -102,8 +104,8 @@ def _row_count(bounds: Sequence[float], measured: Measured) -> Finding | None:
         return None
     return Finding(
         "row_count",
-        f"The new data has {measured['rows']:,} rows, {ratio:g} times the {measured['reference_rows']:,} of the "
-        f"champion's; rows_vs_last wants between {low:g} and {high:g}.",
+        f"The new data has {counted(measured['rows'], 'row')}, {ratio:g} times the {measured['reference_rows']:,} of "
+        f"the champion's; rows_vs_last wants between {low:g} and {high:g}.",
     )
 
 
@@ -131,7 +133,7 @@ def _missing(most: float, measured: Measured) -> Finding | None:
     if not over:
         return None
     name = max(over, key=lambda key: over[key])
-    more = f" (and {len(over) - 1} other columns too many)" if len(over) > 1 else ""
+    more = f" (and {counted(len(over) - 1, 'other column')} too)" if len(over) > 1 else ""
     message = f"Column '{name}' has no value in {over[name]:.1%} of the rows{more}; max_null_fraction is {most:g}."
     return Finding("missing_values", message)
 

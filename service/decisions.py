@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from service.store.jobs import Job
+from workers.counting import counted
 
 Step = Literal["wait", "cancel", "fail", "resolve", "prepare", "start", "restart"]
 
@@ -56,7 +57,8 @@ def waits_for_numerics(job: Job) -> bool:
 
 def _next_attempt(job: Job, facts: Facts) -> Decision:
     if facts.lost_drivers >= job.spec["max_attempts"]:
-        return Decision("fail", "driver_lost", f"Its driver was lost {facts.lost_drivers} times (max_attempts).")
+        times = counted(facts.lost_drivers, "time")
+        return Decision("fail", "driver_lost", f"Its driver was lost {times} (max_attempts).")
     placed = _place(job, facts)
     if facts.refusal is None or job.accept_other_numerics or (placed.step == "start" and not facts.pausing):
         return placed
@@ -81,11 +83,11 @@ def _place(job: Job, facts: Facts) -> Decision:
     if facts.slots is None:
         return Decision("wait", "waiting_for_workers", "The Ray cluster is not up yet.")
     if needed > facts.slots:
-        message = f"It needs {needed} workers; the cluster has {facts.slots}. Ask for fewer, or add nodes."
+        message = f"It needs {counted(needed, 'worker')}; the cluster has {facts.slots}. Ask for fewer, or add nodes."
         return Decision("wait", "waiting_for_workers", message)
     if needed > facts.free_slots:
         free = f"{facts.free_slots} of {facts.slots}"
-        return Decision("wait", "waiting_for_workers", f"It needs {needed} workers; {free} are free.")
+        return Decision("wait", "waiting_for_workers", f"It needs {counted(needed, 'worker')}; {free} are free.")
     return Decision("start")
 
 

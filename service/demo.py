@@ -15,7 +15,9 @@ from service.commands.job_files import read_body
 from service.commands.session import PLAIN_WIDTH
 from service.connection import Answer, ClientError
 from service.demo_service import DemoError, DemoService, Interrupts, free_settings, token_for
-from service.rendering import duration, figure, predictions_table, printable, show_pairs, show_result
+from service.job_rendering import show_result
+from service.model_rendering import predictions_table
+from service.rendering import duration, figure, printable, show_pairs
 from service.settings import SettingsError, load_settings
 from service.watching import wait_for_record, watch
 

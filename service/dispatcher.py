@@ -5,7 +5,8 @@ is lost (a child, a driver, this process) is found missing at the next step, and
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import wait
@@ -29,7 +30,7 @@ from service.reporting import Reporting
 from service.scheduler import Scheduler, wall_clock
 from service.settings import Settings
 from service.store import datasets, jobs
-from service.store.database import Database, DatabaseUnavailableError, Transaction, now
+from service.store.database import Database, DatabaseUnavailableError, Transaction, WriteConflictError, now
 from service.store.jobs import Job
 from service.sweep import MATRIX_DAYS, sweep
 from workers.numerics import mismatch
@@ -100,6 +101,8 @@ class Dispatcher:
                 self._step_if_the_record_answers()
                 pipes = [child.connection for child in (self._cluster, self._prepare, self._fetch) if child.connection]
                 wait(pipes, timeout=TICK_SECONDS) if pipes else time.sleep(TICK_SECONDS)
+            with suppress(DatabaseUnavailableError, WriteConflictError):  # else the next start takes drivers for lost
+                self._end_attempts(self._running, jobs.SERVICE_STOPPED)
         finally:
             children = (self._cluster, self._prepare, self._fetch)
             for child in children:
@@ -265,8 +268,13 @@ class Dispatcher:
         """A running job without a driver goes back to starting, where it gets its next attempt."""
         with self._database.write() as connection:
             jobs.end_attempt(connection, job.id, job.attempt, jobs.SERVICE_RESTARTED)
-            jobs.move(connection, job, "starting", f"the driver of attempt {job.attempt} was lost")
-        self._log.warning("driver_lost", job_id=job.id, attempt=job.attempt)
+            was_stopped = jobs.end_of_attempt(connection, job.id, job.attempt) == jobs.SERVICE_STOPPED
+            reason = jobs.SERVICE_STOPPED if was_stopped else f"the driver of attempt {job.attempt} was lost"
+            jobs.move(connection, job, "starting", reason)
+        if was_stopped:
+            self._log.info("job_goes_on", job_id=job.id, attempt=job.attempt)
+        else:
+            self._log.warning("driver_lost", job_id=job.id, attempt=job.attempt)
 
     def _start(self, job: Job) -> None:
         """Reserve a driver, record which, and only then ask it to start."""
@@ -396,9 +404,12 @@ class Dispatcher:
         """The child that held the drivers is gone, and they with it."""
         lost, self._running = self._running, {}
         self._log.warning("cluster_lost", reason=reason, jobs=sorted(lost))
+        self._end_attempts(lost, jobs.CLUSTER_LOST)
+
+    def _end_attempts(self, ended: Mapping[str, Running], reason: str) -> None:
         with self._database.write() as connection:
-            for job_id, running in lost.items():
-                jobs.end_attempt(connection, job_id, running.attempt, jobs.CLUSTER_LOST)
+            for job_id, running in ended.items():
+                jobs.end_attempt(connection, job_id, running.attempt, reason)
 
 
 def _starts_from_given(job: Job) -> bool:

@@ -20,9 +20,7 @@
 import errno
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -156,8 +154,6 @@ def problem_of(error: Exception, path: str) -> Problem | None:
             return error
         case GradsumError():
             return UnprocessableError(error.message, code=error.code, errors=error.errors)
-        case RequestValidationError():
-            return _wrong_parameters(error)
         case HTTPException():
             return _http_problem(error, path)
     return _storage_problem(error)
@@ -193,19 +189,3 @@ def _http_problem(error: HTTPException, path: str) -> Problem:
     status = HTTPStatus(error.status_code)
     code = CODES_OF_STATUS.get(status, status.name.lower())
     return Problem(details.get(status, str(error.detail)), code=code, headers=error.headers, status=status)
-
-
-def _wrong_parameters(error: RequestValidationError) -> Problem:
-    errors = [FieldError(_place(found), _sentence(found)) for found in error.errors()]
-    return UnprocessableError("; ".join(f"{field} {text}" for field, text in errors) + ".", errors=errors)
-
-
-def _place(found: Mapping[str, Any]) -> str:
-    """`limit` for a query parameter, `file` for a form's field."""
-    return ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
-
-
-def _sentence(found: Mapping[str, Any]) -> str:
-    if found["type"] == "missing":
-        return "is required"
-    return str(found["msg"]).replace("Input should be", "must be").replace("Value should", "must")

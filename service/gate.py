@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from typing import Any, Literal
 
+from workers.counting import counted
+
 Outcome = Literal["promoted", "kept", "incomparable", "waiting"]
 
 LARGEST_CONFIDENCE = 0.9998
@@ -157,9 +159,8 @@ def _against(promotion: Promotion, evidence: Mapping[str, Any], champion: int) -
     name = promotion.metric
     mine, theirs = evidence["challenger"].get(name), evidence["champion"].get(name)
     mean, lower, upper, _ = evidence["versus_champion"]
-    figures = (
-        f"{name} {_shown(mine)}, version {champion} has {_shown(theirs)} on the same {evidence['rows']:,} test rows"
-    )
+    same = counted(evidence["rows"], "test row")
+    figures = f"{name} {_shown(mine)}, version {champion} has {_shown(theirs)} on the same {same}"
     return f"{figures} (costs {mean:+.3g}, between {lower:+.3g} and {upper:+.3g} at {evidence['confidence']:.4g})"
 
 

@@ -19,6 +19,7 @@ from service.growing import growing_column
 from service.table import Source, check_size
 from service.table_columns import check_declared, reading_of, surveys
 from service.text_memory import TextMemory
+from workers.counting import counted
 from workers.errors import DataError
 
 MOST_TURNS = 10
@@ -39,7 +40,7 @@ def grow(source: Source, options: FileOptions, files: ColumnFiles | None, limits
     check_declared(source.names, options)
     reading = reading_of(source, options)
     if options.skips_bad_rows:
-        kinds, is_good = _without_bad_rows(source, reading)
+        kinds, is_good = without_bad_rows(source, reading)
         return _read(source, reading, files, limits, kinds, is_good, fast=False)[0]
     if (guessed := _guessed(source, reading)) is not None:
         with contextlib.suppress(pa.ArrowInvalid):
@@ -50,6 +51,30 @@ def grow(source: Source, options: FileOptions, files: ColumnFiles | None, limits
             files.clear()
     kinds, _ = _surveyed(surveys(source, reading), source, None)
     return _read(source, reading, files, limits, kinds, fast=False)[0]
+
+
+def without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
+    """What the columns are without the rows that do not fit: one may hide another's fault, so it takes turns.
+
+    Each turn reads the whole file: a file that is made to need more than `MOST_TURNS` is refused.
+    """
+    is_good = np.ones(sum(len(chunk[0]) for chunk in source.chunks(frozenset())), bool)
+    for _ in range(MOST_TURNS):
+        kinds, faults = _surveyed(surveys(source, reading, keeps_places=True), source, is_good)
+        for fault in faults:
+            is_good[fault.places] = False
+        if not is_good.any():
+            rows = counted(len(is_good), "row")
+            message = f"None of the {rows} can be used: each has a value that does not fit its column."
+            raise DataError(message, code="dataset_empty")
+        if not faults:
+            return kinds, is_good
+    raise DataError(
+        f"Each time that bad rows were left out, others showed, {MOST_TURNS} times: columns look like text until then. "
+        f"Declare the columns of numbers in options.types, or clean the file. The last time: {faults[0].message}",
+        code="too_many_bad_rows",
+        field="options.on_bad_rows",
+    )
 
 
 def _guessed(source: Source, reading: Reading) -> Kinds | None:
@@ -104,26 +129,3 @@ def _surveyed(found: list[Survey], source: Source, is_good: Good | None) -> tupl
             kinds.append(None)
             faults.append(error)
     return kinds, faults
-
-
-def _without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
-    """What the columns are without the rows that do not fit: one may hide another's fault, so it takes turns.
-
-    Each turn reads the whole file: a file that is made to need more than `MOST_TURNS` is refused.
-    """
-    is_good = np.ones(sum(len(chunk[0]) for chunk in source.chunks(frozenset())), bool)
-    for _ in range(MOST_TURNS):
-        kinds, faults = _surveyed(surveys(source, reading, keeps_places=True), source, is_good)
-        for fault in faults:
-            is_good[fault.places] = False
-        if not is_good.any():
-            message = f"None of the {len(is_good)} rows can be used: each has a value that does not fit its column."
-            raise DataError(message, code="dataset_empty")
-        if not faults:
-            return kinds, is_good
-    raise DataError(
-        f"Each time that bad rows were left out, others showed, {MOST_TURNS} times: columns look like text until then. "
-        f"Declare the columns of numbers in options.types, or clean the file. The last time: {faults[0].message}",
-        code="too_many_bad_rows",
-        field="options.on_bad_rows",
-    )

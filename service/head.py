@@ -6,12 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
+from service.column_types import numbers_of, text_of
 from service.compressed import expanded_head
 from service.csv_file import csv_source, open_csv
 from service.file_format import FileFormat
 from service.file_options import FileOptions, parse_options
-from service.grown import grow
+from service.grown import grow, without_bad_rows
 from service.look import look_at
+from service.native_types import kind_of
 from service.table import Table, first_rows, source_of
 from service.table_columns import check_declared, described_column, format_of, open_source, reading_of, surveys
 from workers.errors import DataError
@@ -103,6 +107,7 @@ def _first_bytes(path: Path, n_bytes: int) -> bytes:
 def _described(head: Head, found: FileFormat, options: FileOptions) -> dict[str, Any]:
     _check_head_columns(head, options)
     is_csv = found.name == "csv"
+    table, rejected = _usable(head.table, options)
     return {
         "object": "dataset_preview",
         "format": found.name,
@@ -110,10 +115,21 @@ def _described(head: Head, found: FileFormat, options: FileOptions) -> dict[str,
         "delimiter": head.delimiter,
         "decimal": head.table.source.decimal if is_csv else None,
         "header": head.has_header,
-        "rows_looked_at": head.table.rows,
+        "rows_looked_at": table.rows + rejected,
+        "rejected_rows": rejected,
         "whole_file": head.is_whole,
-        "columns": [_previewed(place, head, options) for place in range(len(head.table.columns))],
+        "columns": [_previewed(place, table, options) for place in range(len(table.columns))],
     }
+
+
+def _usable(table: Table, options: FileOptions) -> tuple[Table, int]:
+    """The rows that would be kept, and how many would be left out (on_bad_rows: skip)."""
+    if not options.skips_bad_rows:
+        return table, 0
+    is_good = without_bad_rows(source_of(table), reading_of(table.source, options))[1]
+    kept = int(is_good.sum())
+    columns = [values.filter(pa.array(is_good)) for values in table.columns]
+    return table._replace(columns=columns, rows=kept), table.source.rejected() + table.rows - kept
 
 
 def _check_head_columns(head: Head, options: FileOptions) -> None:
@@ -132,13 +148,16 @@ def _check_head_columns(head: Head, options: FileOptions) -> None:
             survey.kind()
 
 
-def _previewed(place: int, head: Head, options: FileOptions) -> dict[str, Any]:
+def _previewed(place: int, table: Table, options: FileOptions) -> dict[str, Any]:
     """A column as its head shows it; `problem` says what would stand in the way were it the whole column."""
-    name, values = head.table.source.names[place], head.table.columns[place]
-    samples = [None if value is None else str(value)[:SAMPLE_CHARACTERS] for value in values[:SAMPLES].to_pylist()]
+    name, first = table.source.names[place], table.columns[place][:SAMPLES]
+    reading = reading_of(table.source, options)
+    read = numbers_of(first, reading) if kind_of(first.type) == "number" else text_of(first, reading)
+    pairs = zip(first.to_pylist(), read.is_null().to_pylist(), strict=True)
+    samples = [None if missing else str(value)[:SAMPLE_CHARACTERS] for value, missing in pairs]
     kind, nulls, problem = None, None, None
     try:
-        column = described_column(place, head.table, options)
+        column = described_column(place, table, options)
         kind, nulls = column["type"], column["nulls"]
     except DataError as error:
         problem = error.message

@@ -4,6 +4,13 @@ from collections.abc import Container
 from typing import Any
 
 METHODS = {"get", "post", "put", "patch", "delete"}
+TAGS: list[dict[str, Any]] = [
+    {"name": "datasets", "description": "Rows to train on: uploaded, or fetched from a URI"},
+    {"name": "jobs", "description": "One training each: its state, its figures, its weights"},
+    {"name": "schedules", "description": "Jobs at due times or on new data, and what became of each"},
+    {"name": "models", "description": "What jobs have trained: versions, the champion, predictions"},
+    {"name": "operations", "description": "Whether the service works"},
+]
 
 
 def with_problems(document: dict[str, Any]) -> dict[str, Any]:
@@ -20,6 +27,14 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
                 }
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
+    return document
+
+
+def with_summaries(document: dict[str, Any]) -> dict[str, Any]:
+    """`document`, with the line that describes each operation beside its path, where a list of them shows it."""
+    for path in document["paths"].values():
+        for method in METHODS & path.keys():
+            path[method]["summary"] = path[method].pop("description").removesuffix(".")
     return document
 
 

@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.text import Text
 
 from service.connection import Answer
-from service.rendering import Row, moment, printable, show_pairs, status_text, undelivered
+from service.job_rendering import undelivered
+from service.rendering import Row, moment, printable, show_pairs, status_text
 
+PARTS = ("check", "promotion", "drift", "notify")
 STYLES = {
     "fired": "green",
     "failed_to_submit": "red",
@@ -50,15 +52,25 @@ def show_schedule(console: Console, schedule: Answer) -> None:
     rows: list[Row] = [("id", schedule["id"]), ("when", schedule["in_words"])]
     rows += [("cron", f"{schedule['cron']}  {schedule['timezone']}")] if schedule["cron"] else []
     rows += [("paused", Text("yes", "yellow"))] if schedule["paused"] else []
-    rows += [("dataset", schedule["job"].get("dataset")), ("target", schedule["job"].get("target"))]
+    rows += [(f"job.{name}", spelled(value)) for name, value in schedule["job"].items()]
     rows += [("overlap", schedule["overlap_policy"])]
     rows += [("catch up", f"{schedule['catch_up']}, within {schedule['catch_up_window_seconds']:,} s")]
-    rows += [(part, _settings(schedule[part])) for part in ("check", "promotion", "drift") if schedule[part]]
+    rows += [(part, spelled(schedule[part])) for part in PARTS if schedule[part]]
     rows += [("next" if place == 0 else "", due) for place, due in enumerate(schedule["next_due_at"])]
+    rows += [("warning", warning) for warning in schedule["warnings"]]
     rows += undelivered(schedule["notifications"])
     show_pairs(console, f"Schedule {schedule['name']}", rows)
 
 
-def _settings(part: Answer) -> str:
-    """`min_rows 50, max_psi 0.2`: what is set of a check, a promotion or a drift."""
-    return ", ".join(f"{name} {value}" for name, value in part.items() if value not in (None, {}))
+def spelled(value: object, *, inner: bool = False) -> str:
+    """A JSON value in a line, as YAML has it: `min_rows: 900, rows_vs_last: [0.5, 2]`. What is null is left out."""
+    if isinstance(value, dict):
+        given = {name: each for name, each in value.items() if each is not None and each != {}}
+        text = ", ".join(f"{name}: {spelled(each, inner=True)}" for name, each in given.items())
+        return f"{{{text}}}" if inner else text
+    if isinstance(value, list):
+        text = ", ".join(spelled(each, inner=True) for each in value)
+        return f"[{text}]" if inner else text
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

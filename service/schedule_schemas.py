@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from service.schemas import Described, ListOf, NotificationDocument, Owned, Request
 from workers.spec import JobSpec, Name, Notify
@@ -74,7 +74,7 @@ class ScheduleRequest(Request):
     tags: dict[Name, Annotated[str, Field(max_length=5000)]] = Field(default_factory=dict)
 
 
-Place = Annotated[str, Field(min_length=10, max_length=40)]
+Place = Annotated[str, Field(max_length=40)]
 _PLACES: dict[str, Any] = {"from": (Place, ...), "to": (Place, ...)}  # `from` is a word of Python's own
 BackfillRequest = create_model("BackfillRequest", __base__=Request, **_PLACES)
 
@@ -83,6 +83,21 @@ class ScheduleDescription(ScheduleRequest):
     """A schedule's body, as the documentation shows it."""
 
     job: Annotated[Any, Described(JobSpec)]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What is left out of a change stays as it is."""
+    schema.pop("required", None)
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class ScheduleChanges(ScheduleRequest):
+    """The fields of a schedule that change, as the documentation shows them."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    job: dict[str, Any] = Field(description="The fields of the job that change")
 
 
 class ScheduleDocument(Owned):
@@ -111,6 +126,8 @@ class ScheduleDocument(Owned):
 
 class OneScheduleDocument(ScheduleDocument):
     """A schedule, with its webhooks."""
+
+    warnings: list[str] = Field(description="What may be wrong with it, though it is accepted")
 
     notifications: list[NotificationDocument] = Field(
         description="The last 20 webhooks about due times and drift, newest first; each job shows its own"
@@ -186,4 +203,8 @@ SCHEDULE_EXAMPLES: dict[str, Any] = {
             "job": {"dataset": "digits", "target": "digit", "warm_start": "last_success"},
         },
     },
+}
+CHANGES_EXAMPLES: dict[str, Any] = {
+    "cron": {"summary": "Another time", "value": {"cron": "0 4 * * *"}},
+    "job": {"summary": "Another network", "value": {"job": {"network": {"hidden_layers": [64]}}}},
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from service.decisions import Decision
-from service.failures import contained, internal
+from service.failures import Complaints, internal
 from service.firings import Occasion, call_off, fire, jobs_beside
 from service.logs import Log
 from service.schedules import Entry, Step, before_training, is_cool, overlap, passed
@@ -33,6 +33,7 @@ class Scheduler:
         self._database = database
         self._settings = settings
         self._log = log
+        self._complaints = Complaints(log)
         self._clock = clock
         self._look_at = 0.0
 
@@ -49,11 +50,11 @@ class Scheduler:
             due = schedules.due(connection, as_text(moment))
             fresh = schedules.waiting_for_data(connection)
         for schedule in due:
-            with contained(self._log, "schedule_not_understood", schedule_id=schedule.id):
+            with self._complaints.contained("schedule_not_understood", schedule_id=schedule.id):
                 self._fire_due(schedule, moment)
         for schedule, dataset_id, sequence, created_at in fresh:
             occasion = Occasion(datetime.fromisoformat(created_at), "new_data", dataset_id)
-            with contained(self._log, "schedule_not_understood", schedule_id=schedule.id):
+            with self._complaints.contained("schedule_not_understood", schedule_id=schedule.id):
                 self._fire_on_data(schedule, occasion, sequence)
 
     def before_training(self, job: Job, dataset: DatasetOutline, decision: Decision) -> Decision:

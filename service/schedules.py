@@ -20,6 +20,7 @@ MOST_CAUGHT_UP = 100
 MOST_COUNTED = 10_000
 MOMENT = timedelta(microseconds=1)
 PLACEHOLDER = re.compile(r"\{([a-z_]*)\}")
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 PLACEHOLDERS = ("due_date", "due_at")
 
 Do = Literal["fire", "missed", "coalesced"]
@@ -169,6 +170,8 @@ def unknown_placeholder(uri: str) -> str | None:
 
 def moment_of(text: str, timezone: str, *, end_of_day: bool) -> datetime:
     """The moment that `2026-11-01` (a day of the time zone) or `2026-11-01T03:00:00Z` means; ValueError otherwise."""
+    if not DAY.match(text):  # what else ISO 8601 has, such as weeks, is more often a mistake than meant
+        raise ValueError(text)
     moment = datetime.fromisoformat(text)
     if len(text) == len("2026-11-01"):
         day = date.fromisoformat(text) + timedelta(days=int(end_of_day))

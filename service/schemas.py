@@ -149,7 +149,7 @@ class ColumnPreview(BaseModel):
     name: str
     type: Literal["number", "category", "text", "date"] | None = Field(description="null where a problem hides it")
     nulls: int | None
-    samples: list[str | None] = Field(description="The first five values")
+    samples: list[str | None] = Field(description="The first five values; null where missing")
     problem: str | None = Field(description="What would stand in the way, were this the whole column")
 
 
@@ -166,6 +166,7 @@ class PreviewDocument(BaseModel):
     decimal: str | None
     header: bool | None
     rows_looked_at: int
+    rejected_rows: int = Field(description="How many of these would be left out (on_bad_rows: skip)")
     whole_file: bool = Field(description="Whether the rows that were looked at are all")
     columns: list[ColumnPreview]
 
@@ -270,6 +271,7 @@ class ModelDocument(Owned):
     object: Literal["model"]
     name: str
     champion: int | None = Field(description="The version that serves")
+    promotion: dict[str, Any] | None = Field(description="promoted_at, reason, and by hand the actor of the champion")
     versions: list[dict[str, Any]] = Field(description="Newest first; in lists the newest ten")
 
 

@@ -46,6 +46,8 @@ def serve(settings: Settings) -> int:
     except SettingsError as error:
         sys.stderr.write(f"gradsum serve: {error}\n")
         return 1
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        sys.stderr.write("Gradsum has stopped.\n")
     return 0
 
 

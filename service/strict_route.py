@@ -1,11 +1,12 @@
 """Routes that take what they declare and nothing else: content type, query parameters, strict JSON."""
 
 import difflib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +20,7 @@ from service.errors import (
     UnsupportedMediaTypeError,
 )
 from service.forms import read_form
+from service.parameters import query_parameters, wrong_parameters
 from service.requests import parse_json
 from workers.errors import FieldError
 
@@ -63,7 +65,10 @@ class StrictRoute(APIRoute):
                 is_form = isinstance(self.body_field.field_info, Form)
                 _check_content_type(strict, FORM if is_form else JSON)
                 await (strict.form() if is_form else strict.json())
-            return await handle(strict)
+            try:
+                return await handle(strict)
+            except RequestValidationError as error:
+                raise wrong_parameters(error, self.dependant) from None
 
         return handle_strictly
 
@@ -90,7 +95,7 @@ def _check_content_type(request: Request, wanted: str) -> None:
 
 
 def _check_query(request: Request, dependant: Dependant) -> None:
-    known = set(_query_names(dependant))
+    known = {name for name, _ in query_parameters(dependant)}
     if any("\0" in value for value in request.query_params.values()):
         raise UnprocessableError("A query parameter has NUL in it.", code="invalid_characters")
     unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
@@ -98,12 +103,6 @@ def _check_query(request: Request, dependant: Dependant) -> None:
         errors = [FieldError(name, f"is not a known query parameter{_hint(name, known)}") for name in unknown]
         detail = "; ".join(" ".join(error) for error in errors) + "."
         raise UnprocessableError(detail, code="unknown_field", errors=errors)
-
-
-def _query_names(dependant: Dependant) -> Iterable[str]:
-    yield from (field.alias for field in dependant.query_params)
-    for inner in dependant.dependencies:
-        yield from _query_names(inner)
 
 
 def _hint(name: str, known: set[str]) -> str:

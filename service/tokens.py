@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -63,6 +64,7 @@ def read_tokens(path: Path) -> list[Token]:
 def new_token(path: Path, name: str, scope: str) -> str:
     """A new token, whose line is in the file, which is made where it is missing. It is kept nowhere else."""
     _check_name(name)
+    path = _target(path)
     plain = PREFIX + secrets.token_urlsafe(32)
     with _locked(path):
         _check_unused(path, name)
@@ -74,11 +76,20 @@ def new_token(path: Path, name: str, scope: str) -> str:
 
 def revoke_token(path: Path, name: str) -> None:
     """Take the token's line away; all other lines stay as they are. SettingsError where there is none."""
+    path = _target(path)
     with _locked(path):
         if name not in {token.name for token in read_tokens(path)}:
             raise SettingsError(f"There is no token '{name}' in {path}. See: gradsum token list.")
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         _write(path, "".join(line for line in lines if line.strip().partition(":")[0] != name))
+
+
+def _target(path: Path) -> Path:
+    """The file that is meant where `path` is a symbolic link: the link stays. SettingsError where it is no file."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink() or (target.exists() and not target.is_file()):  # a link that leads to itself; a device
+        raise SettingsError(f"The tokens file {path} is no file: name another one in GRADSUM_API_TOKENS_FILE.")
+    return target
 
 
 def _parsed(line: str, place: str) -> Token:

@@ -108,7 +108,7 @@ def file_not_allowed() -> DataError:
 
 def _http_place(scheme: str, uri: str, rules: Rules) -> HttpPlace:
     if scheme == "http" and not rules.fetch_http:
-        raise not_allowed("Data is fetched by https:// only; the operator may allow http:// by GRADSUM_FETCH_HTTP.")
+        raise not_allowed("Its address must begin with https://; the operator may allow http:// by GRADSUM_FETCH_HTTP.")
     try:
         parts = urlsplit(uri)
         port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
@@ -120,7 +120,7 @@ def _http_place(scheme: str, uri: str, rules: Rules) -> HttpPlace:
     if not HOST.fullmatch(host):
         raise not_allowed("The URI's host must be a name in ASCII (xn--… for others) or an address.")
     if port not in {DEFAULT_PORTS[scheme], *rules.fetch_ports}:
-        raise not_allowed(f"Port {port} is none that data is fetched from; GRADSUM_FETCH_PORTS may add it.")
+        raise not_allowed(f"Port {port} is not allowed; the operator may add it to GRADSUM_FETCH_PORTS.")
     if not is_private_but_allowed(host, rules):
         _check_host(host)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -108,6 +108,7 @@ def model_view(found: Named) -> View:
         "object": "model",
         "name": newest.name,
         "champion": found.champion,
+        "promotion": found.promotion,
         "versions": [_version_view(made) for made in found.versions],
         **_kept_by_all(newest),
     }

@@ -71,7 +71,8 @@ class Bar:
         name = printable(job["name"] or job["id"])
         text = f"{name} {job['status']}" if waits or not progress else name
         figures = printable(job["status_reason"]["message"]) if waits else summary(job)
-        total = progress["epochs"] if progress else None
+        last = "epoch" if job["status"] == "succeeded" else "epochs"  # it may have ended early
+        total = progress[last] if progress else None
         self._progress.update(
             self._task, description=text, total=total, completed=progress["epoch"] if progress else 0, figures=figures
         )
@@ -129,11 +130,13 @@ def display(console: Console) -> Display:
 
 
 def summary(job: Answer) -> str:
-    """`412/1000  loss 0.034  accuracy 0.961  930 epochs/s  0.6 s left`."""
+    """`412/1000  loss 0.034  accuracy 0.961  930 epochs/s  0.6 s left`; with why where it ended early."""
     progress = job["progress"]
     if not progress:
         return ""
-    parts = [f"{progress['epoch']}/{progress['epochs']}", f"loss {figure(progress['loss'])}"]
+    result = job.get("result") or {"epochs": progress["epochs"]}
+    why = f" ({result['stopped_by'].replace('_', ' ')})" if result["epochs"] < progress["epochs"] else ""
+    parts = [f"{progress['epoch']}/{progress['epochs']}{why}", f"loss {figure(progress['loss'])}"]
     names = {"validation_accuracy": "accuracy", "validation_r2": "R²"}
     parts += [f"{words} {score(progress[name])}" for name, words in names.items() if progress.get(name) is not None]
     seconds = progress.get("seconds_per_epoch")

@@ -45,7 +45,7 @@ class Piles:
         return iter(self._piles)
 
 
-def counted(words: Values) -> tuple[Words, Counts]:
+def tally(words: Values) -> tuple[Words, Counts]:
     """The different words, ascending, and how often each stands there."""
     found, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
     pending: list[Any] = []
@@ -66,7 +66,7 @@ def most_frequent(numbers: Iterable[npt.NDArray[Any]], n_numbers: int, scratch: 
         piles.add(keys_of_numbers(block))
     best = []
     for pile in piles:
-        keys, counts = counted(pile)
+        keys, counts = tally(pile)
         if len(keys):
             best.append((-int(counts.max()), int(keys[counts.argmax()])))
     return float(numbers_of_keys(np.array([min(best)[1]], np.uint64))[0])
@@ -77,7 +77,7 @@ def count_distinct(words: Iterable[Words], n_words: int, scratch: Path) -> int:
     piles = Piles(scratch, "words", n_words)
     for block in words:
         piles.add(block)
-    return sum(len(counted(pile)[0]) for pile in piles)
+    return sum(len(tally(pile)[0]) for pile in piles)
 
 
 def _merged(words: Words, counts: Counts, more: list[Words]) -> tuple[Words, Counts]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from workers.counting import counted
 from workers.dataset import Column
-from workers.distinct import Piles, counted
+from workers.distinct import Piles, tally
 from workers.randomness import words_at
 from workers.split import PARTS
 from workers.stored import blocks, spans, texts_at, texts_at_once
@@ -35,11 +36,11 @@ class SharedRows:
         counts = [0] * (len(PARTS) - 1)
         for training, *held_out in zip(*self._piles, strict=True):
             if any(map(len, held_out)):
-                known, _ = counted(training)
+                known, _ = tally(training)
                 for place, words in enumerate(held_out):
                     counts[place] += sum(_count_known(block, known) for block in blocks(words))
         parts = zip(counts, self._sizes[1:], PARTS[1:], strict=True)
-        shared = " and ".join(f"{count} of {size} {name} rows" for count, size, name in parts if count)
+        shared = " and ".join(f"{count} of {counted(size, f'{name} row')}" for count, size, name in parts if count)
         if not shared:
             return []
         advice = "Remove repeated rows, or keep what belongs together on one side with split.by group."

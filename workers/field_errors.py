@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from workers.counting import counted
 from workers.errors import FieldError
 
 LONGEST_VALUE = 40
@@ -27,15 +28,26 @@ EXPECTATIONS = {
     "model_attributes_type": "an object",
     "model_type": "an object",
     "none_required": "null",
-    "string_too_long": "at most {max_length} characters long",
-    "string_too_short": "at least {min_length} character long",
+    "string_too_long": "at most {characters} long",
+    "string_too_short": "at least {characters} long",
     "string_type": "text",
     "string_unicode": "text in valid Unicode",
-    "too_long": "a list of at most {max_length} elements",
-    "too_short": "a list of at least {min_length} element",
+    "too_long": "a list of at most {elements}",
+    "too_short": "a list of at least {elements}",
     "union_tag_invalid": "one of {expected_tags}",
     "union_tag_not_found": "an object with a 'name'",
 }
+SHORT_NAMES = {
+    "lr": "learning_rate",
+    "eta": "learning_rate",
+    "bs": "batch_size",
+    "wd": "l2",
+    "weight_decay": "l2",
+    "max_iter": "epochs",
+    "iterations": "epochs",
+    "y": "target",
+}
+"""What other programs call a field, where its own name is too different to be found."""
 RANGE = {"finite_number", "greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 """Errors of a value whose type is right: they say more than those of the other branches of a union."""
 
@@ -59,22 +71,25 @@ def _message(field: str, errors: list[dict[str, Any]], names: frozenset[str]) ->
         return "is required"
     if "extra_forbidden" in kinds:
         name = field.rpartition(".")[2]  # which may be one elsewhere, but not here
-        nearest = difflib.get_close_matches(name, names - {name}, n=1)
-        return "is not a known field" + (f" (did you mean '{nearest[0]}'?)" if nearest else "")
+        nearest = difflib.get_close_matches(name, names - {name}, n=1) or names & {SHORT_NAMES.get(name.lower(), "")}
+        return "is not a known field" + (f" (did you mean '{next(iter(nearest))}'?)" if nearest else "")
     if "string_pattern_mismatch" in kinds:
         return "has characters that a name can't have"
     value = errors[0]["input"]
     in_range = [error for error in errors if error["type"] in RANGE]
     expected = " or ".join(dict.fromkeys(_expectation(error) for error in in_range or errors))
-    return f"must be {expected}, not {_shown(value)}"
+    return f"must be {expected}, not {shown(value)}"
 
 
 def _expectation(error: dict[str, Any]) -> str:
     bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in error.get("ctx", {}).items()}
-    return str(EXPECTATIONS.get(error["type"], error["msg"])).format(**bounds)
+    length = int(bounds.get("min_length", bounds.get("max_length", 0)))
+    lengths = {"characters": counted(length, "character"), "elements": counted(length, "element")}
+    return str(EXPECTATIONS.get(error["type"], error["msg"])).format(**bounds, **lengths)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a message quotes it: as JSON, and not too long."""
     text = json.dumps(value, default=str, ensure_ascii=False).encode(errors="backslashreplace").decode()
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from workers.counting import counted
 from workers.errors import FieldError, SpecError
 from workers.spec import JobSpec
 
@@ -28,9 +29,9 @@ def check_split_column(spec: JobSpec, columns: Mapping[str, Column]) -> None:
         message = f"Column '{name}' is the target, so it can't be split by. Use split.stratify to balance classes."
         raise SpecError(message, field="split.column")
     if spec.split.by == "time" and columns[name]["nulls"]:
+        missing = counted(columns[name]["nulls"], "missing value")
         message = (
-            f"Column '{name}' has {columns[name]['nulls']} missing values. A split by time needs one in each row: "
-            f"fill the column, or take another."
+            f"Column '{name}' has {missing}. A split by time needs one in each row: fill the column, or take another."
         )
         raise SpecError(message, field="split.column")
 

@@ -6,8 +6,9 @@ What the description does not tell is seen when the matrix is built: which row i
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workers.counting import counted
 from workers.errors import SpecError
-from workers.matrix import MISSING_WAY_OUT
+from workers.matrix_rows import MISSING_WAY_OUT
 from workers.spec import JobSpec
 
 Columns = Mapping[str, Mapping[str, Any]]
@@ -27,8 +28,8 @@ def check_features(spec: JobSpec, columns: Columns, rows: int) -> None:
     for name in spec.features:
         if columns[name]["nulls"] == rows:
             raise SpecError(
-                f"Column '{name}' has no value in any of the {rows} rows, so there is nothing to fill it with. "
-                f"Leave it out: put it in `ignore`.",
+                f"Column '{name}' has no value in any of the {counted(rows, 'row')}, so there is nothing to fill "
+                f"it with. Leave it out: put it in `ignore`.",
                 code="all_missing",
                 field="features",
             )
@@ -54,10 +55,10 @@ def _check_weights(spec: JobSpec, columns: Columns) -> None:
 
 
 def _refuse_gaps(names: Sequence[str], columns: Columns, rows: int, field: str) -> None:
-    """In the words of `workers.matrix`, with the number of the other columns."""
+    """In the words of `workers.matrix_rows`, with the number of the other columns."""
     gaps = [name for name in names if columns[name]["nulls"]]
     if not gaps:
         return
     others = "" if len(gaps) == 1 else f", and {len(gaps) - 1} more such columns are among the {field}"
-    found = f"Column '{gaps[0]}' has no value in {columns[gaps[0]]['nulls']} of {rows} rows{others}."
+    found = f"Column '{gaps[0]}' has no value in {columns[gaps[0]]['nulls']} of {counted(rows, 'row')}{others}."
     raise SpecError(f"{found} {MISSING_WAY_OUT[field]}", code="missing_values", field=field)

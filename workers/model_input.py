@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from .counting import counted
 from .errors import ModelInputError
 from .preprocessing import CategoryFeature, NumberFeature, Preprocessing, text_codes
 
@@ -61,12 +62,12 @@ def _values_of_row(number: int, row: object, names: list[str]) -> Sequence[objec
             ) from None
     if not isinstance(row, list | tuple):
         raise ModelInputError(
-            f"rows[{number}] must be an object with named columns, or a list of {len(names)} values.",
+            f"rows[{number}] must be an object with named columns, or a list of {counted(len(names), 'value')}.",
             field=f"rows[{number}]",
         )
     if len(row) != len(names):
         raise ModelInputError(
-            f"rows[{number}] has {len(row)} values, the model takes {len(names)}: {_first_of(names)}.",
+            f"rows[{number}] has {counted(len(row), 'value')}, the model takes {len(names)}: {_first_of(names)}.",
             code="wrong_width",
             field=f"rows[{number}]",
         )

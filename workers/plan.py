@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from workers.counting import counted
 from workers.network import block_rows
 from workers.shards import auto_shards
 from workers.spec import JobSpec
@@ -71,12 +72,13 @@ def make_plan(
     workers = min(range(1, min(max(slots, 1), shards) + 1), key=epoch_seconds) if asked == "auto" else asked
     reasons = list(notes)
     if workers > shards:
-        reasons.append(f"{workers} workers were asked for; {shards} shards occupy at most {shards}.")
+        reasons.append(f"{workers} workers were asked for; {counted(shards, 'shard')} can occupy at most {shards}.")
         workers = shards
     elif asked == "auto":
-        reasons.append(f"{workers} {'worker' if workers == 1 else 'workers'}: {_why(workers, epoch_seconds)}")
+        reasons.append(f"{counted(workers, 'worker')}: {_why(workers, epoch_seconds)}")
     if workers > slots:
-        reasons.append(f"The cluster runs {slots} workers at once, so the job waits until there are {workers}.")
+        at_once = counted(slots, "worker")
+        reasons.append(f"The cluster runs {at_once} at once, so the job waits until there are {workers}.")
     memory = (n_training + n_validation) * (n_inputs + n_outputs) * np.dtype(dtype).itemsize + 8 * parameters * workers
     return Plan(workers, shards, rows_a_block, " ".join(reasons), round(epoch_seconds(workers), 6), memory, parameters)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from workers.counting import counted
 from workers.errors import SpecError
 from workers.held_out import check_split, check_split_column, check_validation_columns, left_out, notes_and_warnings
 from workers.missing import check_targets
@@ -128,7 +129,7 @@ def _task(spec: JobSpec, columns: Mapping[str, Column]) -> tuple[str, str]:
         return "classification", f"The task is classification: '{column['name']}' holds text."
     distinct = column["distinct_values"]
     if column["whole"] and distinct is not None and len(distinct) <= LARGEST_AUTOMATIC_CLASS_COUNT:
-        why = f"'{column['name']}' holds whole numbers with {len(distinct)} distinct values (at most 20)."
+        why = f"'{column['name']}' holds whole numbers with {counted(len(distinct), 'distinct value')} (at most 20)."
         return "classification", f"The task is classification: {why}"
     return "regression", f"The task is regression: '{column['name']}' holds numbers that are not few whole ones."
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from workers.counting import counted
 from workers.errors import FieldError, SpecError
 from workers.spec import ConstantRate, EarlyStopping, JobSpec, Lbfgs, Rprop
 
@@ -50,7 +51,8 @@ def _check_weight_column(spec: JobSpec, column: Mapping[str, Any]) -> None:
     elif column["type"] != "number":
         reason = "holds no numbers, so it can't be the weight column"
     elif column["nulls"]:
-        reason = f"is the weight column and has {column['nulls']} missing values: give each row a weight"
+        missing = counted(column["nulls"], "missing value")
+        reason = f"is the weight column and has {missing}: give each row a weight"
     elif column["min"] < 0:
         reason = f"is the weight column and has values below 0 (down to {column['min']:g}): weights are 0 or more"
     elif column["max"] == 0:
@@ -111,7 +113,7 @@ def _stopping(spec: JobSpec) -> Iterator[FieldError]:
         yield FieldError("training.early_stopping", message)
     warmup = training.learning_rate_schedule.warmup_epochs
     if isinstance(training.epochs, int) and warmup >= training.epochs:
-        message = f"The warm-up of {warmup} epochs must end before the last of {training.epochs}."
+        message = f"The warm-up of {counted(warmup, 'epoch')} must end before the last of {training.epochs}."
         yield FieldError("training.learning_rate_schedule.warmup_epochs", message)
     if spec.initial_parameters is not None and spec.warm_start is not None:
         yield FieldError("warm_start", "Give initial_parameters or warm_start, not both.")
@@ -126,5 +128,5 @@ def _network(spec: JobSpec) -> Iterator[FieldError]:
         message = "Dropout is for hidden layers, and there are none. Set network.dropout to 0, or use training.l2."
         yield FieldError("network.dropout", message)
     if isinstance(network.initialization, list) and len(network.initialization) != layers:
-        message = f"The list names {len(network.initialization)} layers; the network has {layers}."
+        message = f"The list names {counted(len(network.initialization), 'layer')}; the network has {layers}."
         yield FieldError("network.initialization", message)

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from workers.counting import counted
+
 from .dataset import Column
 from .errors import DataError
 from .order import Cut, order_of
@@ -69,9 +71,10 @@ def split_by_time(column: Column, validation: float, test: float, *, scratch: Pa
     Rows of one time are never torn apart: all of those at a cut belong to the later part.
     """
     if column.missing is not None:
+        without = counted(column.count_missing(), "row")
         raise DataError(
-            f"Column '{column.name}' has no value in {column.count_missing()} rows. A split by time needs "
-            f"one in each row: fill the column, or take another.",
+            f"Column '{column.name}' has no value in {without}. A split by time needs one in each row: "
+            f"fill the column, or take another.",
             code="missing_values",
             field="split.column",
         )
@@ -159,14 +162,15 @@ def _checked(split: Split, validation: float, test: float) -> Split:
     for name, fraction, drawn in (("validation", validation, split.validation_rows), ("test", test, split.test_rows)):
         if fraction > 0 and not drawn:
             raise DataError(
-                f"split.{name} is {fraction:g}, but none of the {rows} rows is drawn for it. "
+                f"split.{name} is {fraction:g}, but none of the {counted(rows, 'row')} is drawn for it. "
                 f"Use more rows or a larger fraction, or set split.{name} to 0.",
                 code="split_draws_no_row",
                 field=f"split.{name}",
             )
     if not split.training_rows:
         raise DataError(
-            f"None of the {rows} rows is left for training. Use more rows, or smaller split.validation and split.test.",
+            f"None of the {counted(rows, 'row')} is left for training. Use more rows, or smaller split.validation and "
+            f"split.test.",
             code="split_leaves_no_training_row",
             field="split",
         )

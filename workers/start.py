@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from workers.counting import counted
 from workers.errors import DataError, FieldError, SpecError
 from workers.files import write_atomically
 from workers.plan import layer_sizes
@@ -46,7 +47,7 @@ def check_shapes(given: InitialParameters, sizes: Sequence[int | None], *, bias:
     errors = []
     for name, values in (("weights", given.weights), ("biases", given.biases)):
         if values is not None and len(values) != layers:
-            message = f"There are {name} for {len(values)} layers; the network has {layers}."
+            message = f"There are {name} for {counted(len(values), 'layer')}; the network has {layers}."
             errors.append(FieldError(f"initial_parameters.{name}", message))
     if not errors:
         errors = [*_wrong_shapes(given, sizes)]

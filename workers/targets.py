@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .counting import counted
 from .dataset import Column
 from .errors import DataError
 from .stored import blocks, texts_at
@@ -90,7 +91,7 @@ def refuse_beyond(n_beyond: int, name: str, dtype: str, field: str) -> None:
     """DataError `nonfinite_values` where a column has numbers beyond the dtype."""
     if n_beyond:
         raise DataError(
-            f"Column '{name}' has {n_beyond} values too large for {dtype}. "
+            f"Column '{name}' has {counted(n_beyond, 'value')} too large for {dtype}. "
             f"Scale the column, or set training.dtype to float64.",
             code="nonfinite_values",
             field=field,

@@ -47,7 +47,7 @@ def add(
       gradsum dataset add people.csv --option delimiter=';' --option types.postcode=category
     """
     from service.commands.job_files import read_options  # noqa: PLC0415 - quick --help
-    from service.rendering import show_dataset, show_preview  # noqa: PLC0415
+    from service.dataset_rendering import preview_problems, show_dataset, show_preview  # noqa: PLC0415
 
     asked = session(context)
     options = read_options(option or [])
@@ -58,7 +58,7 @@ def add(
             dataset = _upload(asked, client, Path(file), name, options, preview=preview)
         if preview:
             asked.show(dataset, lambda found: show_preview(asked.console(), found))
-            return
+            raise typer.Exit(1 if preview_problems(dataset) else 0)
         while wait and dataset["status"] == "preparing":
             time.sleep(POLL_SECONDS)
             dataset = client.dataset(dataset["id"])
@@ -95,7 +95,7 @@ def list_datasets(
 @app.command(cls=ServiceCommand)
 def show(context: typer.Context, dataset: Reference) -> None:
     """Show a dataset and its columns."""
-    from service.rendering import show_dataset  # noqa: PLC0415 - quick --help
+    from service.dataset_rendering import show_dataset  # noqa: PLC0415 - quick --help
 
     asked = session(context)
     with asked.client() as client:

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -60,12 +60,24 @@ def cannot_read(file: str, error: OSError) -> CommandError:
     return CommandError(f"The file '{file}' can't be read: {error.strerror or error}.")
 
 
-def read_body(file: str) -> object:
+class Kind(NamedTuple):
+    """What a file of fields is for: its name, and how one begins."""
+
+    name: str
+    example: str
+
+
+JOB = Kind("job file", "dataset: digits")
+SCHEDULE = Kind("schedule file", "name: nightly")
+CHANGES = Kind("file of changes", "cron: '0 4 * * *'")
+
+
+def read_body(file: str, kind: Kind = JOB) -> dict[str, Any]:
     """The request in a YAML or JSON file."""
     text = read_text(file)
     if file.endswith(".json") or text.lstrip().startswith("{"):
         try:
-            return json.loads(text, object_pairs_hook=_no_key_twice)
+            return _fields(file, json.loads(text, object_pairs_hook=_no_key_twice), kind)
         except (ValueError, RecursionError) as error:
             if file.endswith(".json"):
                 raise CommandError(f"{named(file)} is not valid JSON: {error}.") from None
@@ -77,8 +89,18 @@ def read_body(file: str) -> object:
         raise CommandError(f"{named(file)} is not valid YAML: {error.problem or error.context}{where}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CommandError(f"{named(file)} is not valid YAML: {error}.") from None
+    return _fields(file, body, kind)
+
+
+def _fields(file: str, body: object, kind: Kind) -> dict[str, Any]:
     if not isinstance(body, dict):
-        raise CommandError(f"{named(file)} holds no fields: a job file begins like 'dataset: digits'.")
+        raise CommandError(f'{named(file)} holds no fields: a {kind.name} begins like "{kind.example}".')
+    if kind is JOB and isinstance(body.get("job"), dict):
+        message = f"{named(file)} is a schedule file: its job stands below 'job'. gradsum schedule add takes it."
+        raise CommandError(message)
+    if kind is SCHEDULE and "job" not in body and {"dataset", "target"} <= body.keys():
+        message = f"{named(file)} is a job file: a schedule's job stands below 'job'. gradsum job submit takes it."
+        raise CommandError(message)
     return body
 
 

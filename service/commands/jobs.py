@@ -30,7 +30,8 @@ def submit(
       echo '{dataset: digits, target: digit}' | gradsum job submit - --dry-run
     """
     from service.commands.job_files import read_body  # noqa: PLC0415 - quick --help
-    from service.rendering import show_plan  # noqa: PLC0415
+    from service.job_rendering import show_plan  # noqa: PLC0415
+    from service.rendering import printable  # noqa: PLC0415
 
     if follow and dry_run:
         raise typer.BadParameter("there is nothing to follow in a --dry-run", param_hint="--follow")
@@ -41,6 +42,8 @@ def submit(
             asked.show(client.plan_job(body), lambda plan: show_plan(asked.console(), plan))
             return
         job = client.submit_job(body)
+    for warning in job["warnings"]:
+        typer.echo(f"Warning: {printable(warning)}", err=True)
     if follow:
         typer.echo(f"{job['id']} submitted", err=True)
         _follow(asked, str(job["id"]))
@@ -81,7 +84,7 @@ def list_jobs(
 @app.command(cls=ServiceCommand)
 def show(context: typer.Context, job_id: JobId) -> None:
     """Show where a job stands and what came out of it."""
-    from service.rendering import show_job  # noqa: PLC0415 - quick --help
+    from service.job_rendering import show_job  # noqa: PLC0415 - quick --help
 
     asked = session(context)
     with asked.client() as client:
@@ -173,7 +176,7 @@ def _save(chunks: Iterator[bytes], target: Path) -> int:
 def _follow(asked: Session, job_id: str) -> None:
     """Show the job until it is final; exits with 1 unless it succeeded, with 130 on Ctrl-C."""
     try:
-        from service.rendering import show_result  # noqa: PLC0415 - quick --help
+        from service.job_rendering import show_result  # noqa: PLC0415 - quick --help
         from service.watching import wait_for_record, watch  # noqa: PLC0415
 
         progress = asked.console(stderr=True)

@@ -37,7 +37,7 @@ def list_models(
 @app.command(cls=ServiceCommand)
 def show(context: typer.Context, name: Name) -> None:
     """Show a model's versions and which of them serves."""
-    from service.rendering import show_model  # noqa: PLC0415 - quick --help
+    from service.model_rendering import show_model  # noqa: PLC0415 - quick --help
 
     asked = session(context)
     with asked.client() as client:

@@ -22,11 +22,11 @@ def add(
 
       echo '{name: nightly, cron: "0 3 * * *", job: {dataset: digits, target: digit}}' | gradsum schedule add -
     """
-    from service.commands.job_files import read_body  # noqa: PLC0415 - quick --help
+    from service.commands.job_files import SCHEDULE, read_body  # noqa: PLC0415 - quick --help
     from service.schedule_rendering import show_schedule  # noqa: PLC0415
 
     asked = session(context)
-    body = read_body(file)
+    body = read_body(file, SCHEDULE)
     with asked.client() as client:
         schedule = client.add_schedule(body)
     asked.show(schedule, lambda found: show_schedule(asked.console(), found))
@@ -72,11 +72,11 @@ def edit(
 
       echo 'overlap_policy: queue' | gradsum schedule edit digits-nightly -
     """
-    from service.commands.job_files import read_body  # noqa: PLC0415 - quick --help
+    from service.commands.job_files import CHANGES, read_body  # noqa: PLC0415 - quick --help
     from service.schedule_rendering import show_schedule  # noqa: PLC0415
 
     asked = session(context)
-    changes = read_body(file)
+    changes = read_body(file, CHANGES)
     with asked.client() as client:
         found = client.edit_schedule(schedule, changes)
     asked.show(found, lambda found: show_schedule(asked.console(), found))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from service.client import Client
 
-DEFAULT_URL = "http://127.0.0.1:8000"
+URL_HELP = "The service's address (GRADSUM_URL; else where gradsum serve listens: GRADSUM_HOST, GRADSUM_PORT)"
 PLAIN_WIDTH = 160
 """Columns of what is piped into another program."""
 PANEL = "Which service, and how to answer"
@@ -36,8 +36,9 @@ class Session:
     def client(self) -> "Client":
         """A client of the service that was asked for."""
         from service.client import Client  # noqa: PLC0415 - quick --help
+        from service.settings import load_settings  # noqa: PLC0415
 
-        url = self.url or os.environ.get("GRADSUM_URL") or DEFAULT_URL
+        url = self.url or os.environ.get("GRADSUM_URL") or load_settings().api_url
         token = (self.token or os.environ.get("GRADSUM_TOKEN") or "").strip()
         if not (token.isascii() and token.isprintable()):
             raise CommandError("The token has characters that no token has. Check GRADSUM_TOKEN or --token.")
@@ -88,7 +89,7 @@ def _options() -> list[TyperOption]:
         )
 
     return [
-        option("url", f"The service's address (GRADSUM_URL; else {DEFAULT_URL})", type=str, metavar="URL"),
+        option("url", URL_HELP, type=str, metavar="URL"),
         option("token", "The token to show it (GRADSUM_TOKEN)", type=str, metavar="TOKEN"),
         option("json", "Print the API's answer and nothing else", type=bool, is_flag=True, default=False),
     ]

@@ -1,6 +1,7 @@
 """Which webhooks are accepted: to where data may be fetched from too, and with a secret that is nothing else."""
 
 import re
+from collections.abc import Mapping
 
 from service.errors import UnprocessableError
 from service.imports.registration import rules_of
@@ -30,9 +31,17 @@ def check_notify(notify: Notify | None, settings: Settings) -> None:
         raise UnprocessableError(message, code="invalid_request", field="notify.secret_env")
 
 
+def unset_secret(notify: Notify | None, environment: Mapping[str, str]) -> list[str]:
+    """A warning where the variable with the secret is not in `environment`, which need not be the tracker's."""
+    if notify is None or environment.get(notify.secret_env):
+        return []
+    where = f"The variable {notify.secret_env} is not set where the API runs."
+    return [f"{where} Unless it is where the tracker runs, notify sends nothing."]
+
+
 def place_of(url: str, rules: Rules) -> HttpPlace:
     """Where the URL leads; DataError `uri_not_allowed` where the rules do not allow it."""
-    place = parse_uri(url, rules)
+    place = parse_uri(url, rules) if url.lower().startswith(("https://", "http://")) else None
     if not isinstance(place, HttpPlace):
         raise DataError("A webhook's address begins with https://.", code="uri_not_allowed", field="url")
     return place

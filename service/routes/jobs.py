@@ -1,5 +1,6 @@
 """Jobs: submit, look at, cancel, delete; their figures and their weights."""
 
+import os
 import shutil
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from service.decisions import waits_for_numerics
 from service.errors import ConflictError, NotFoundError, UnavailableError
 from service.jobs import FINAL, can_cancel
+from service.notifications.rules import unset_secret
 from service.paths import job_directory, model_directory
 from service.requests import read
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
@@ -28,7 +30,7 @@ from service.store import components, jobs, metrics, models, notifications, trac
 from service.store.database import Transaction
 from service.store.jobs import Job
 from service.strict_route import StrictRoute
-from service.submission import accept, plan_of, read_submission
+from service.submission import Submission, accept, plan_of, read_submission
 from service.views import View, deleted_view, job_view, page_view
 from workers.spec import JobSpec
 
@@ -60,7 +62,7 @@ def submit_job(
     """Accept a job: every `auto` gets its value now, or as soon as the dataset is read."""
     if dry_run:
         with context.database.read() as connection:
-            submission = read_submission(connection, context.settings, PROJECT, body)
+            submission = _read(context, connection, body)
             slots = components.worker_slots(connection) or context.settings.worker_slots
         plan = plan_of(submission, slots)
         answer = {"spec": submission.spec.model_dump(), "plan": plan._asdict(), "warnings": submission.warnings}
@@ -175,13 +177,18 @@ def _submitted(context: Context, actor: str, key: str | None, body: object) -> J
         job = made_before(connection, actor, key, body, jobs.get)
         if job is not None:
             return job
-        submission = read_submission(connection, context.settings, PROJECT, body)
+        submission = _read(context, connection, body)
     with context.database.write() as connection:
         job = made_before(connection, actor, key, body, jobs.get)  # meanwhile
         if job is None:
             job = accept(connection, submission, PROJECT, actor)
             remember(connection, actor, key, body, job.id)
     return job
+
+
+def _read(context: Context, connection: Transaction, body: object) -> Submission:
+    submission = read_submission(connection, context.settings, PROJECT, body)
+    return submission._replace(warnings=[*submission.warnings, *unset_secret(submission.spec.notify, os.environ)])
 
 
 def _required(connection: Transaction, job_id: str) -> Job:

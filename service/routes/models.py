@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from service.errors import ConflictError, NotFoundError, Problem, TooLargeError, UnavailableError, UnprocessableError
 from service.requests import read
-from service.routes.context import PROJECT, After, Context, InContext, Limit, Name
+from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
 from service.schemas import (
     PREDICT_EXAMPLES,
     Described,
@@ -71,12 +71,12 @@ def predict_rows(context: InContext, name: str, body: PredictBody) -> JSONRespon
 
 
 @router.post("/{name}/promote", responses={200: {"model": ModelDocument}})
-def promote_version(context: InContext, name: str, body: PromoteBody) -> JSONResponse:
+def promote_version(context: InContext, actor: Actor, name: str, body: PromoteBody) -> JSONResponse:
     """Make a version the champion."""
     request = read(PromoteRequest, body)
     with context.database.write() as connection:
         row = _version(connection, name, request.version)
-        models.promote_by_hand(connection, row, request.reason)
+        models.promote_by_hand(connection, row, request.reason, actor)
         return JSONResponse(_view(connection, name))
 
 

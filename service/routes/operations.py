@@ -4,7 +4,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from service.errors import UnavailableError
@@ -18,6 +18,22 @@ router = APIRouter(tags=["operations"], route_class=StrictRoute)
 
 SILENCE = timedelta(seconds=60)
 """After this long without a report, a part counts as degraded."""
+
+
+PLACES = {
+    "documentation": "/docs",
+    "openapi": "/openapi.json",
+    "health": "/healthz",
+    "readiness": "/readyz",
+    "command_line": "gradsum --help",
+}
+
+
+@router.get("/")
+def about(request: Request) -> JSONResponse:
+    """What this is, and where to read on."""
+    app = request.app
+    return JSONResponse({"service": app.title, "version": app.version, "summary": app.summary, **PLACES})
 
 
 @router.get("/healthz")

@@ -1,52 +1,46 @@
 """Schedules: jobs that are made at due times or when data changes, and the ledger of what became of each."""
 
+import os
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 from fastapi.responses import JSONResponse
 
-from service.errors import ConflictError, NotFoundError, UnprocessableError
+from service.errors import ConflictError, NotFoundError
 from service.firings import Occasion, fire, jobs_beside
-from service.requests import read
+from service.notifications.rules import unset_secret
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
 from service.routes.idempotency import Key, check_key, made_before, remember
 from service.schedule_definitions import merged, read_definition
 from service.schedule_edits import edit, next_due, seen_dataset
 from service.schedule_schemas import (
+    CHANGES_EXAMPLES,
     SCHEDULE_EXAMPLES,
-    BackfillDocument,
-    BackfillRequest,
     FiringDocument,
     FiringList,
     OneScheduleDocument,
     Outcome,
+    ScheduleChanges,
     ScheduleDescription,
     ScheduleList,
 )
-from service.schedule_views import firing_view, schedule_view, short
-from service.schedules import between, moment_of
+from service.schedule_views import firing_view, schedule_view
 from service.schemas import DeletedDocument, Described
 from service.store import firings, notifications, schedules
-from service.store.database import Transaction, as_text
-from service.store.firings import Firing
+from service.store.database import Transaction
 from service.store.schedules import Schedule
 from service.strict_route import StrictRoute
 from service.views import View, deleted_view, notification_view, page_view
-from workers.errors import FieldError
+from workers.spec import Notify
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
 
-MOST_BACKFILLED = 366
-"""Due times of one backfill: a year of nights."""
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""Nothing came due before: a year that is mistyped is told from one that is meant."""
 WEBHOOKS_SHOWN = 20
 """Of those about a schedule's due times and its data; those about its jobs are shown by the jobs."""
 
 ScheduleBody = Annotated[Any, Described(ScheduleDescription), Body(openapi_examples=SCHEDULE_EXAMPLES)]
-PatchBody = Annotated[Any, Body(openapi_examples={"cron": {"value": {"cron": "0 4 * * *"}}})]
-BackfillBody = Annotated[Any, Described(BackfillRequest), Body()]
+PatchBody = Annotated[Any, Described(ScheduleChanges), Body(openapi_examples=CHANGES_EXAMPLES)]
 OneSchedule: dict[int | str, dict[str, Any]] = {200: {"model": OneScheduleDocument}}
 
 
@@ -95,7 +89,7 @@ def resume_schedule(context: InContext, schedule: str) -> JSONResponse:
 def delete_schedule(context: InContext, schedule: str) -> JSONResponse:
     """Forget a schedule with its ledger; the jobs that it made stay."""
     with context.database.write() as connection:
-        found = _required(connection, schedule)
+        found = required_schedule(connection, schedule)
         schedules.delete(connection, found.id)
     return JSONResponse(deleted_view("schedule", found.id))
 
@@ -108,7 +102,7 @@ def trigger_schedule(context: InContext, actor: Actor, schedule: str, idempotenc
     with context.database.write() as connection:
         firing = made_before(connection, actor, idempotency_key, asked, firings.get)
         if firing is None:
-            found = _required(connection, schedule)
+            found = required_schedule(connection, schedule)
             beside = jobs_beside(connection, found)
             firing_id = fire(connection, context.settings, found, Occasion(datetime.now(UTC), "user"), beside)
             _mark_seen(connection, found, firing_id)
@@ -127,34 +121,18 @@ def list_firings(
 ) -> JSONResponse:
     """The ledger: what became of each due time, newest first."""
     with context.database.read() as connection:
-        found = _required(connection, schedule)
+        found = required_schedule(connection, schedule)
         rows, has_more = firings.listed(connection, found.id, limit=limit, after=after, outcome=outcome)
     return JSONResponse(page_view([firing_view(row) for row in rows], has_more=has_more))
 
 
-@router.post("/{schedule}/backfill", status_code=201, responses={k: {"model": BackfillDocument} for k in (200, 201)})
-def backfill_schedule(
-    context: InContext,
-    schedule: str,
-    body: BackfillBody,
-    dry_run: Annotated[bool, Query(description="Only say which due times it would be")] = False,  # noqa: FBT002
-) -> JSONResponse:
-    """Make the jobs of due times that have passed and had none. Their models are never promoted."""
-    span = read(BackfillRequest, body).model_dump()
-    with context.database.read() as connection:
-        found = _required(connection, schedule)
-        moments = _moments(found, span["from"], span["to"], datetime.now(UTC))
-        known = firings.at(connection, found.id, map(as_text, moments))
-    wanted = [moment for moment in moments if not _has_fired(known.get(as_text(moment)))]
-    if dry_run:
-        rows = [known.get(as_text(moment)) for moment in wanted]
-        entries = [
-            {"due_at": short(as_text(moment)), "outcome": row and row.outcome, "reason": row and row.reason}
-            for moment, row in zip(wanted, rows, strict=True)
-        ]
-        return JSONResponse(page_view(entries, has_more=False, key="due_at"))
-    views = [_backfilled(context, found, moment) for moment in wanted]
-    return JSONResponse(page_view([view for view in views if view], has_more=False), 201)
+def required_schedule(connection: Transaction, reference: str) -> Schedule:
+    """The schedule with this id or name; NotFoundError where there is none."""
+    is_id = reference.startswith("sch_")
+    found = schedules.get(connection, reference) if is_id else schedules.find(connection, PROJECT, reference)
+    if found is None or found.project != PROJECT:
+        raise NotFoundError(f"There is no schedule '{reference}'.")
+    return found
 
 
 def _added(context: Context, actor: str, key: str | None, body: object) -> Schedule:
@@ -185,18 +163,13 @@ def _edited(context: Context, reference: str, body: object) -> View:
     edited = False
     while not edited:  # somebody may edit it in between
         with context.database.read() as connection:
-            schedule = _required(connection, reference)
+            schedule = required_schedule(connection, reference)
             changed = merged(schedule, body)
             definition = read_definition(connection, context.settings, PROJECT, changed, now, schedule)
         with context.database.write() as connection:
             _check_name(connection, definition["name"], schedule.id)
             edited = edit(connection, schedule, definition, now)
     return _view(context, schedule.id)
-
-
-def _has_fired(firing: Firing | None) -> bool:
-    """Whether a due time has had its job, be it that it was deleted since."""
-    return firing is not None and (firing.job_id is not None or firing.outcome == "fired")
 
 
 def _mark_seen(connection: Transaction, schedule: Schedule, firing_id: str) -> None:
@@ -206,68 +179,20 @@ def _mark_seen(connection: Transaction, schedule: Schedule, firing_id: str) -> N
         schedules.go_on(connection, schedule, seen_dataset=newest)
 
 
-def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View | None:
-    """The firing that makes up for one due time; None where its job was made meanwhile."""
-    due_at = as_text(moment)
-    with context.database.write() as connection:
-        known = firings.at(connection, schedule.id, [due_at]).get(due_at)
-        if _has_fired(known):
-            return None
-        occasion = Occasion(moment, "backfill")
-        firing_id = fire(connection, context.settings, schedule, occasion, [])
-        return firing_view(firings.required(connection, firing_id))
-
-
-def _moments(schedule: Schedule, first: str, last: str, now: datetime) -> list[datetime]:
-    """The due times that have passed in a span; UnprocessableError where it is none, or too long."""
-    if schedule.cron is None:
-        message = f"Schedule '{schedule.name}' has no cron expression, so there are no due times to make up for."
-        raise ConflictError(message, code="no_due_times")
-    begin, end = (_moment(schedule, name, text) for name, text in (("from", first), ("to", last)))
-    if begin < EARLIEST:
-        raise _wrong("from", f"must not be before {EARLIEST:%Y}, not '{first}'")
-    if end < begin:
-        raise _wrong("to", "must not be before from")
-    if begin > now:
-        return []
-    found = between(schedule, begin, min(end, now), MOST_BACKFILLED)
-    if len(found) > MOST_BACKFILLED:
-        raise _wrong("to", f"is too far from from: at most {MOST_BACKFILLED} due times are made up for at once")
-    return found
-
-
-def _moment(schedule: Schedule, field: str, text: str) -> datetime:
-    try:
-        return moment_of(text, schedule.timezone, end_of_day=field == "to")
-    except OverflowError:  # at the one end of the calendar or the other
-        is_early = text < f"{EARLIEST:%Y}"
-        return datetime.min.replace(tzinfo=UTC) if is_early else datetime.max.replace(tzinfo=UTC)
-    except ValueError:
-        message = f"must be a day or a moment such as 2026-11-01 or 2026-11-01T03:00:00Z, not '{text}'"
-        raise _wrong(field, message) from None
-
-
-def _wrong(field: str, message: str) -> UnprocessableError:
-    return UnprocessableError(f"{field} {message}.", errors=[FieldError(field, message)])
-
-
 def _check_name(connection: Transaction, name: str, own_id: str | None) -> None:
     other = schedules.find(connection, PROJECT, name)
     if other is not None and other.id != own_id:
-        message = f"There is a schedule '{name}' already. Choose another name, or change that one with PATCH."
+        message = (
+            f"There is a schedule '{name}' already. Choose another name, or change that one: gradsum schedule edit, "
+            f"PATCH /v1/schedules/{{name}}."
+        )
         raise ConflictError(message, code="name_taken", field="name")
-
-
-def _required(connection: Transaction, reference: str) -> Schedule:
-    is_id = reference.startswith("sch_")
-    found = schedules.get(connection, reference) if is_id else schedules.find(connection, PROJECT, reference)
-    if found is None or found.project != PROJECT:
-        raise NotFoundError(f"There is no schedule '{reference}'.")
-    return found
 
 
 def _view(context: Context, reference: str) -> View:
     with context.database.read() as connection:
-        schedule = _required(connection, reference)
+        schedule = required_schedule(connection, reference)
         shown = [notification_view(found) for found in notifications.newest(connection, schedule.id, WEBHOOKS_SHOWN)]
-        return {**schedule_view(schedule, datetime.now(UTC)), "notifications": shown}
+    notify = schedule.notify or schedule.job.get("notify")
+    warnings = unset_secret(notify and Notify(**notify), os.environ)
+    return {**schedule_view(schedule, datetime.now(UTC)), "warnings": warnings, "notifications": shown}

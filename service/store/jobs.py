@@ -15,6 +15,7 @@ from service.store.tables import attempts, datasets, idempotency_keys, jobs, tra
 
 LONGEST_REASON = 2000
 SERVICE_RESTARTED = "the service that held its driver was restarted"
+SERVICE_STOPPED = "the service was stopped"
 REFUSED = "fingerprint_mismatch"
 NOT_STARTED = "its driver could not be started"
 CLUSTER_LOST = "the Ray cluster that held its driver was lost"
@@ -231,12 +232,18 @@ def end_attempt(connection: Connection, job_id: str, attempt: int, reason: str) 
     )
 
 
+def end_of_attempt(connection: Connection, job_id: str, attempt: int) -> str | None:
+    """Why an attempt ended; None where it has not."""
+    query = select(attempts.c.reason).where(attempts.c.job_id == job_id, attempts.c.attempt == attempt)
+    return connection.execute(query).scalar()
+
+
 def lost_drivers(connection: Connection, job_id: str) -> int:
     """How many attempts of the job ended because their driver was lost, and not the service or cluster around it."""
     query = select(attempts.c.reason).where(attempts.c.job_id == job_id, attempts.c.ended_at.is_not(None))
     reasons = connection.execute(query).scalars().all()
     blameless = sum(reason in BLAMELESS for reason in reasons)
-    lost = sum(reason not in {SERVICE_RESTARTED, REFUSED, *BLAMELESS} for reason in reasons)
+    lost = sum(reason not in {SERVICE_RESTARTED, SERVICE_STOPPED, REFUSED, *BLAMELESS} for reason in reasons)
     return lost + (blameless if blameless >= MOST_BLAMELESS else 0)
 
 

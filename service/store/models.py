@@ -10,6 +10,7 @@ from service.store.database import now
 from service.store.tables import champions, jobs, models
 
 LONGEST_REASON = 2000
+PROMOTION = ("promoted_at", "reason", "actor")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Named(NamedTuple):
     """A name: the version that serves, and its versions, newest first."""
 
     champion: int
+    promotion: dict[str, Any]
+    """When (`promoted_at`) and why (`reason`) it became that, and who did so by hand (`actor`, else None)."""
     versions: list[Made]
 
 
@@ -142,21 +145,25 @@ def _names(project: str) -> Select[Any]:
     """Each name has a champion from its first version on."""
     newest = select(func.max(models.c.version)).where(models.c.project == project, models.c.name == champions.c.name)
     found = champions.c.name, champions.c.version.label("champion"), newest.scalar_subquery().label("newest")
-    return select(*found).where(champions.c.project == project)
+    promotion = (champions.c[each] for each in PROMOTION)
+    return select(*found, *promotion).where(champions.c.project == project)
 
 
 def _named(connection: Connection, project: str, names: Select[Any], most_versions: int | None) -> list[Named]:
     """In one query. Versions count from 1 and none goes, so the newest ones are told by their numbers."""
     page = names.subquery()
-    query = select(page.c.champion, jobs.c.dataset_id, jobs.c.result, models).where(models.c.project == project)
+    promotion = [page.c[each] for each in PROMOTION]
+    query = select(page.c.champion, *promotion, jobs.c.dataset_id, jobs.c.result, models)
+    query = query.where(models.c.project == project)
     query = query.join(page, page.c.name == models.c.name).join(jobs, jobs.c.id == models.c.job_id)
     if most_versions is not None:
         query = query.where(models.c.version > page.c.newest - most_versions)
     found: dict[str, Named] = {}
     for row in connection.execute(query.order_by(models.c.name, models.c.version.desc())):
-        champion, dataset_id, result, *values = row
+        champion, promoted_at, reason, actor, dataset_id, result, *values = row
         model = Model(*values)
-        found.setdefault(model.name, Named(champion, [])).versions.append(Made(model, dataset_id, result))
+        promoted = dict(zip(PROMOTION, (promoted_at, reason, actor), strict=True))
+        found.setdefault(model.name, Named(champion, promoted, [])).versions.append(Made(model, dataset_id, result))
     return list(found.values())
 
 
@@ -167,24 +174,25 @@ def champion_version(connection: Connection, project: str, name: str) -> int | N
 
 
 def promote(
-    connection: Connection, project: str, name: str, version: int, reason: str | None, *, expected: int | None = None
-) -> bool:
+    connection: Connection, project: str, name: str, version: int, reason: str | None, *,
+    expected: int | None = None, actor: str | None = None,
+) -> bool:  # fmt: skip
     """Make `version` the champion of `name`; False where another one than `expected`, if given, serves by now."""
     query = champions.update().where(champions.c.project == project, champions.c.name == name)
     query = query if expected is None else query.where(champions.c.version == expected)
     updated = connection.execute(
-        query.values(version=version, promoted_at=now(), reason=reason and reason[:LONGEST_REASON])
+        query.values(version=version, promoted_at=now(), reason=reason and reason[:LONGEST_REASON], actor=actor)
     )
     return updated.rowcount > 0
 
 
-def promote_by_hand(connection: Connection, model: Model, reason: str | None) -> None:
-    """Make a version the champion because somebody says so.
+def promote_by_hand(connection: Connection, model: Model, reason: str | None, actor: str) -> None:
+    """Make a version the champion because `actor` says so.
 
     If its verdict waited for that, it does no more. If it was not promoted, it is the anchor from now on: whoever
     promotes it knows that it is behind the old one, which the next ones would be held to for ever.
     """
-    promote(connection, model.project, model.name, model.version, reason)
+    promote(connection, model.project, model.name, model.version, reason, actor=actor)
     if model.verdict is None or model.verdict["verdict"] == "promoted":
         return
     if model.verdict["verdict"] == "waiting":

@@ -153,6 +153,7 @@ champions = Table(
     Column("version", Integer, nullable=False),
     Column("promoted_at", String(32), nullable=False),
     Column("reason", String(2000)),
+    Column("actor", String(200)),  # who promoted it by hand
 )
 
 schedules = Table(

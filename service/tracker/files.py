@@ -13,6 +13,7 @@ from service.store.database import Database
 from service.store.jobs import Job
 from service.tracker import words
 from service.tracker.series import all_chunks, shown
+from workers.counting import counted
 
 DRAWN_POINTS = 4000
 LONGEST_TITLE = 80
@@ -78,7 +79,7 @@ def _confusion(job: Job, result: dict[str, Any], split: str) -> Confusion | None
     if matrix is None:
         return None
     classes, accuracy = result[f"{split}_classes"], result.get(f"{split}_accuracy")
-    rows = f"{sum(found['rows'] for found in classes):,} {split} rows"
+    rows = f"{counted(sum(found['rows'] for found in classes), f'{split} row')}"
     right = "" if accuracy is None else f", {accuracy:.1%} right"
     weighted = "" if job.spec.get("weight_column") is None else ", by weight"
     labels = [found["class"] for found in classes]

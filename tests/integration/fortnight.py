@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from service.commands.job_files import read_body
+from service.commands.job_files import SCHEDULE, read_body
 from service.dispatcher import Dispatcher
 from service.jobs import FINAL
 from service.logs import logger
@@ -155,7 +155,7 @@ def moment(day: date, hour: int) -> datetime:
 
 def schedule_body(incoming: Path) -> dict[str, Any]:
     """The example's schedule, with another directory."""
-    body: dict[str, Any] = read_body(str(EXAMPLE / "schedule.yaml"))
+    body: dict[str, Any] = read_body(str(EXAMPLE / "schedule.yaml"), SCHEDULE)
     dataset = body["job"]["dataset"]
     assert INCOMING in dataset["uri"]
     dataset["uri"] = dataset["uri"].replace(INCOMING, str(incoming))

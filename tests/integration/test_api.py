@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -358,6 +359,7 @@ def test_the_champion_serves_until_another_version_is_promoted(api: Api) -> None
     assert [version["job_id"] for version in model["versions"]] == [second["id"], first["id"]]
     promoted = api.http.post("/v1/models/roses/promote", json={"version": 2, "reason": "newer rows"})
     assert promoted.json()["champion"] == 2
+    assert promoted.json()["promotion"].items() >= {"actor": "anonymous", "reason": "newer rows"}.items()
     rows = {"rows": [[1, "red"]], "alias": "champion"}
     assert api.http.post("/v1/models/roses/predict", json=rows).json()["version"] == 2
     listed = api.http.get("/v1/models", params={"name": "roses"}).json()
@@ -377,13 +379,42 @@ def test_readyz_names_what_is_degraded_and_stays_200(api: Api) -> None:
 
 
 def test_the_documentation_names_every_field_of_a_job(api: Api) -> None:
-    assert "swagger" in api.http.get("/docs").text
     document = api.http.get("/openapi.json").json()
     body = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     assert {"dataset", "target", "training", "network"} <= set(body["schema"]["properties"])
     assert "smallest" in body["examples"]
     problem = document["paths"]["/v1/models"]["get"]["responses"]["4XX"]["content"]
     assert list(problem) == ["application/problem+json"]
+
+
+def test_the_documentation_loads_nothing_from_other_hosts(api: Api) -> None:
+    page = api.http.get("/docs").text
+    assert "://" not in page
+    loaded = re.findall(r"""(?:src|href)="(docs/[^"]+)\"""", page)
+    assert len(loaded) == 3
+    for path in loaded:
+        assert len(api.http.get(f"/{path}").content) > 1000
+    assert api.http.get("/docs/../app.py").status_code == HTTPStatus.NOT_FOUND
+    assert api.http.get("/docs/redoc.standalone.js").status_code == HTTPStatus.NOT_FOUND
+
+
+def test_every_operation_has_a_group_and_a_line(api: Api) -> None:
+    document = api.http.get("/openapi.json").json()
+    groups = {tag["name"] for tag in document["tags"]}
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert groups >= set(operation["tags"])
+            assert operation["summary"]
+    changes = document["paths"]["/v1/schedules/{schedule}"]["patch"]["requestBody"]["content"]["application/json"]
+    assert {"cron", "overlap_policy", "job"} <= set(changes["schema"]["properties"])
+    assert "required" not in changes["schema"]
+
+
+def test_the_root_says_where_to_read_on(api: Api) -> None:
+    about = api.http.get("/").json()
+    assert about["service"] == "Gradsum"
+    for path in (about["documentation"], about["openapi"], about["health"], about["readiness"]):
+        assert api.http.get(path).status_code == HTTPStatus.OK
 
 
 def test_every_answer_carries_its_request_id(api: Api) -> None:

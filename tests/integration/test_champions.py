@@ -335,7 +335,7 @@ def test_by_hand_a_model_waits(scene: Scene) -> None:
         model = models.of_job(connection, job.id)
         assert model is not None
         assert (model.verdict or {})["verdict"] == "waiting"
-        models.promote_by_hand(connection, model, "looks good")
+        models.promote_by_hand(connection, model, "looks good", "alice")
     assert (scene.firing(job.id).verdict or {})["verdict"] == "promoted"
     assert scene.nights.champion() == model.version
 
@@ -345,7 +345,7 @@ def test_a_model_that_was_promoted_by_hand_before_it_was_judged_says_so(scene: S
     with scene.database.write() as connection:
         model = models.of_job(connection, job.id)
         assert model is not None
-        models.promote_by_hand(connection, model, "in a hurry")
+        models.promote_by_hand(connection, model, "in a hurry", "alice")
     scene.stepped(lambda: scene.job(job.id).verdict is not None)
     verdict = scene.job(job.id).verdict or {}
     assert (verdict["verdict"], verdict["code"], verdict["anchor"]) == ("promoted", "by_hand", model.version)

@@ -44,7 +44,7 @@ def job(service: RunningService, shapes: dict[str, Any]) -> dict[str, Any]:
 
 def test_adding_a_dataset_waits_and_shows_what_was_understood(service: RunningService, tmp_path: Path) -> None:
     file = tmp_path / "sizes.csv"
-    file.write_text("width;kind\n1,5;a\n2,5;b\n")
+    file.write_text("width;kind\n1,5;a\n2,5;b\n;c\n")
     done = service.gradsum("dataset", "add", str(file), "--option", "delimiter=;", "--option", "decimal=,")
     assert done.returncode == 0, done.stderr
     for said in ("sizes@1", "ready", "width", "number", "kind", "category"):
@@ -63,10 +63,10 @@ def test_a_dataset_is_fetched_from_where_the_operator_allows(service: RunningSer
 
 def test_a_preview_adds_nothing(service: RunningService, tmp_path: Path) -> None:
     file = tmp_path / "looked-at.csv"
-    file.write_text("width;kind\n1,5;a\n2,5;b\n")
+    file.write_text("width;kind\n1,5;a\n2,5;b\n;c\n")
     done = service.gradsum("dataset", "add", str(file), "--preview")
     assert done.returncode == 0, done.stderr
-    for said in ("looked-at", "width", "number", "1,5, 2,5", "category", "nothing was added"):
+    for said in ("looked-at", "width", "number", '"1,5"  "2,5"  –', "category", "nothing was added"):
         assert said in done.stdout
     assert service.json("dataset", "list", "--name", "looked-at")["data"] == []
 
@@ -79,6 +79,15 @@ def test_a_preview_of_a_uri_adds_nothing(service: RunningService) -> None:
     refused = service.gradsum("dataset", "add", "file:///etc/passwd", "--preview")
     assert refused.returncode != 0
     assert "GRADSUM_IMPORT_ROOTS" in refused.stderr
+
+
+def test_a_preview_with_a_problem_is_no_success(service: RunningService, tmp_path: Path) -> None:
+    file = tmp_path / "torn.csv"
+    file.write_text("x,y\nbroken,1\n" + "1,2\n" * 300_000)
+    done = service.gradsum("dataset", "add", str(file), "--preview")
+    assert (done.returncode, "in row 2 ('broken')" in done.stdout) == (1, True), done.stderr
+    done = service.gradsum("dataset", "add", str(file), "--preview", "--option", "on_bad_rows=skip")
+    assert (done.returncode, "1 of these" in done.stdout) == (0, True), done.stderr
 
 
 def test_datasets_are_listed_shown_and_removed(service: RunningService, tmp_path: Path) -> None:

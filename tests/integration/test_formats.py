@@ -84,7 +84,7 @@ def test_a_dry_run_says_what_would_be_understood_and_keeps_nothing(api: Api) -> 
     assert understood["name"] == "flat"
     assert [understood[name] for name in ("format", "delimiter", "decimal", "header")] == ["csv", ";", ",", True]
     assert understood["columns"] == [
-        {"name": "width", "type": "number", "nulls": 1, "samples": ["1,5", ""], "problem": None},
+        {"name": "width", "type": "number", "nulls": 1, "samples": ["1,5", None], "problem": None},
         {"name": "kind", "type": "category", "nulls": 0, "samples": ["a", "b"], "problem": None},
     ]
     assert api.left() == before

@@ -17,7 +17,7 @@ import pytest
 
 from service import logs
 from service.errors import UnprocessableError
-from service.notifications.rules import check_notify
+from service.notifications.rules import check_notify, unset_secret
 from service.notifications.sender import AT_ONCE, PAUSES_SECONDS, Sender
 from service.settings import Settings
 from service.store import datasets, jobs, notifications
@@ -270,6 +270,7 @@ def test_the_end_of_a_job_is_told_in_the_transaction_that_ends_it(scene: Scene, 
     ("change", "field"),
     [
         ({"url": "http://example.org/hook"}, "notify.url"),
+        ({"url": "example.org/hook"}, "notify.url"),
         ({"url": "https://127.0.0.1/hook"}, "notify.url"),
         ({"url": "https://user:word@example.org/hook"}, "notify.url"),
         ({"url": "s3://bucket/key"}, "notify.url"),
@@ -285,3 +286,11 @@ def test_a_webhook_that_must_not_be_sent_is_refused(change: dict[str, str], fiel
     with pytest.raises(UnprocessableError) as refused:
         check_notify(Notify(**{**good, **change}), settings)
     assert [found.field for found in refused.value.errors] == [field]
+    assert "s3://" not in refused.value.detail
+
+
+def test_a_secret_that_is_not_set_is_a_warning() -> None:
+    notify = Notify(url="https://example.org/hook", secret_env="HOOK_SECRET")  # noqa: S106 - a variable's name
+    assert unset_secret(None, {}) == unset_secret(notify, {"HOOK_SECRET": "s"}) == []
+    for environment in ({}, {"HOOK_SECRET": ""}):
+        assert "HOOK_SECRET" in unset_secret(notify, environment)[0]

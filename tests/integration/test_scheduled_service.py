@@ -35,7 +35,7 @@ def schedules(service: RunningService) -> Iterator[RunningService]:
     service.json("schedule", "add", "-", given=MINUTELY)
     added = service.gradsum("schedule", "add", "-", given=NIGHTLY)
     assert added.returncode == 0, added.stderr
-    for said in ("scheduled-digits", "At 03:00 every day, Europe/Oslo time", "min_rows 1000", "unless_worse_by 1.0"):
+    for said in ("scheduled-digits", "At 03:00 every day, Europe/Oslo time", "min_rows: 1000", "unless_worse_by: 1,"):
         assert said in " ".join(added.stdout.split())
     yield service
     with service.client() as client:

@@ -574,8 +574,25 @@ def test_a_backfill_at_the_ends_of_the_calendar_is_refused_or_empty(scene: Calla
         refused = nightly.api.http.post(path, json=span)
         assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
         assert refused.json()["errors"][0]["field"] == "from"
+    for text in ("yesterday", "", "20260301", "2026-W09-1"):
+        refused = nightly.api.http.post(path, json={"from": text, "to": "2026-03-01"})
+        assert "such as 2026-11-01 or 2026-11-01T03:00:00Z, not" in refused.json()["detail"]
     later = nightly.api.http.post(path, json={"from": "9999-12-30", "to": "9999-12-31"})
     assert (later.status_code, later.json()["data"]) == (HTTPStatus.CREATED, [])
     today = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     now = nightly.api.http.post(path, json={"from": today, "to": "9999-12-31"})
     assert now.status_code == HTTPStatus.CREATED
+
+
+def test_a_webhook_without_its_secret_is_a_warning(api: Api, flowers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    notify = {"url": "https://example.org/hook", "secret_env": "HOOK_SECRET"}
+    for is_set in (False, True):
+        if is_set:
+            monkeypatch.setenv("HOOK_SECRET", "s")
+        schedule = added(api, on="new_data", paused=True, job={**JOB, "notify": notify})
+        jobs_answers = [
+            api.http.post("/v1/jobs", params=parameters, json={**JOB, "dataset": flowers, "notify": notify}).json()
+            for parameters in ({}, {"dry_run": "true"})
+        ]
+        for answer in (schedule, *jobs_answers):
+            assert any("HOOK_SECRET is not set" in warning for warning in answer["warnings"]) is not is_set

@@ -231,6 +231,7 @@ def test_serve_says_when_it_is_ready_and_ctrl_c_ends_it_with_nothing_left(servic
         assert refusal.count("\n") == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(40) == 0
+    assert service.log.read_text().endswith("Gradsum has stopped.\n")
     assert not service.facts.exists()
     assert not list(service.directory.glob("gradsum-*"))
 

@@ -184,7 +184,9 @@ SPECS = [
     Row("a control character in the name", job(name="a\x1b[31m"), 422, "invalid_spec", ("name",)),
     Row("a bidirectional name", job(name="a\u202egpj"), 422, "invalid_characters", ("U+202E",)),
     Row("an unknown query parameter", job(), 422, "unknown_field", ("did you mean 'dry_run'",), "/v1/jobs?dryrun=true"),
-    Row("a dry run of 'perhaps'", job(), 422, "invalid_request", ("dry_run",), "/v1/jobs?dry_run=perhaps"),
+    Row(
+        "a dry run of 'perhaps'", job(), 422, "invalid_request", ("must be true or false",), "/v1/jobs?dry_run=perhaps"
+    ),
     Row("a dry run of a wrong target", job(target="kinds"), 422, "invalid_spec", ("'kinds'",), "/v1/jobs?dry_run=true"),
     Row("an empty key", {**job(), "headers": {"Idempotency-Key": ""}}, 400, "invalid_idempotency_key", ("1 to 255",)),
     Row(
@@ -323,7 +325,8 @@ PLACES = [
     Row("limit 0", {}, 422, "invalid_request", ("limit", "1"), "/v1/jobs?limit=0", "GET"),
     Row("limit -1", {}, 422, "invalid_request", ("limit",), "/v1/models?limit=-1", "GET"),
     Row("limit 10⁹", {}, 422, "invalid_request", ("limit", "1000"), "/v1/datasets?limit=1000000000", "GET"),
-    Row("limit in words", {}, 422, "invalid_request", ("limit",), "/v1/datasets?limit=ten", "GET"),
+    Row("limit in words", {}, 422, "invalid_request", ("from 1 to 1000, not",), "/v1/datasets?limit=ten", "GET"),
+    Row("a name of 1 000", {}, 422, "invalid_request", ("at most 200",), "/v1/jobs?name=" + "x" * 1000, "GET"),
     Row("a forged cursor", {}, 400, "invalid_cursor", ("after",), "/v1/jobs?after=job_x", "GET"),
     Row("a foreign cursor", {}, 400, "invalid_cursor", ("after",), "/v1/datasets?after={queued}", "GET"),
     Row("a forged cursor of models", {}, 400, "invalid_cursor", ("after",), "/v1/models?after=zzz", "GET"),

@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console
 
 from service.client import joined
-from service.commands.job_files import read_body, read_json_rows, read_options
-from service.commands.session import CommandError
+from service.commands.job_files import CHANGES, JOB, SCHEDULE, Kind, read_body, read_json_rows, read_options
+from service.commands.session import CommandError, Session
 from service.connection import ApiError, Connection, Unreachable
-from service.rendering import duration, printable, show_report
+from service.job_rendering import show_report
+from service.rendering import duration, printable
 from service.watching import summary
 
 DIGITS = Path(__file__).parent.parent.parent / "deploy" / "examples" / "digits"
@@ -75,6 +76,24 @@ def test_a_job_file_that_cant_be_read_is_a_sentence_with_the_place(
 ) -> None:
     with pytest.raises(CommandError, match=said):
         body_of(tmp_path, text, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        (SCHEDULE, "just words", "a schedule file begins like"),
+        (CHANGES, "[1]", "a file of changes begins like"),
+        (JOB, "name: nightly\njob: {dataset: digits}\n", "is a schedule file.*gradsum schedule add"),
+        (SCHEDULE, "dataset: digits\ntarget: digit\n", "is a job file.*gradsum job submit"),
+    ],
+)
+def test_a_file_for_another_command_is_told_from_one_that_is_wrong(
+    tmp_path: Path, kind: Kind, text: str, said: str
+) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text(text)
+    with pytest.raises(CommandError, match=said):
+        read_body(str(file), kind)
 
 
 def test_a_missing_file_is_named() -> None:
@@ -156,6 +175,24 @@ def test_a_summary_says_what_is_left() -> None:
         "400/1000  loss 0.034  accuracy 0.961  100 epochs/s  6.0 s left"
     )
     assert summary({"status": "queued", "progress": None}) == ""
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(25, "25/100 (early stopping)"), (100, "100/100")])
+def test_a_summary_says_where_a_job_ended_early(epochs: int, said: str) -> None:
+    progress = {"epoch": epochs, "epochs": 100, "loss": 0.5}
+    result = {"epochs": epochs, "stopped_by": "early_stopping" if epochs < 100 else "epochs"}
+    assert summary({"status": "succeeded", "progress": progress, "result": result}) == f"{said}  loss 0.5"
+
+
+def test_the_service_is_asked_where_serve_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # where no .env is
+    monkeypatch.delenv("GRADSUM_URL", raising=False)
+    monkeypatch.setenv("GRADSUM_PORT", "9")
+    for url, asked in (("", "http://127.0.0.1:9"), ("http://127.0.0.1:1", "http://127.0.0.1:1")):
+        monkeypatch.setenv("GRADSUM_URL", url)
+        with Session().client() as client, pytest.raises(Unreachable) as refused:
+            client.ready()
+        assert refused.value.url == asked
 
 
 def test_durations_read_like_a_clock() -> None:

@@ -216,10 +216,28 @@ def test_a_preview_shows_types_samples_and_problems(tmp_path: Path) -> None:
     path.write_bytes(b"a\tb\n1\tred\n\tblue\n3\t\n" + b"4\tred\n" * 300_000)
     understood = head.preview(path, {}, LIMITS)
     assert (understood["format"], understood["delimiter"], understood["rows_looked_at"] > 1000) == ("csv", "\t", True)
-    first = {"name": "a", "type": "number", "nulls": 1, "samples": ["1", "", "3", "4", "4"], "problem": None}
+    first = {"name": "a", "type": "number", "nulls": 1, "samples": ["1", None, "3", "4", "4"], "problem": None}
     assert understood["columns"][0] == first
     path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"x,2\n")
     assert head.preview(path, {}, LIMITS)["columns"][0]["problem"] is None
+
+
+@pytest.mark.parametrize("rows", [3, 300_000], ids=["the whole file", "the beginning"])
+def test_a_preview_counts_the_rows_that_would_be_left_out(tmp_path: Path, rows: int) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(b"a,b\nx,1\n1\n" + b"1,2\n" * 20 + b"4,5\n" * rows)
+    understood = head.preview(path, {"on_bad_rows": "skip"}, LIMITS)
+    assert understood["rejected_rows"] == 2
+    assert rows > 3 or understood["rows_looked_at"] == 25
+    assert [column["problem"] for column in understood["columns"]] == [None, None]
+    assert [column["samples"][0] for column in understood["columns"]] == ["1", "2"]
+
+
+def test_a_preview_shows_markers_as_missing(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(b"a,b\n1,x\n NA ,NA\n")
+    understood = head.preview(path, {"missing_markers": ["NA"]}, LIMITS)
+    assert [column["samples"] for column in understood["columns"]] == [["1", None], ["x", None]]
 
 
 def test_a_preview_of_parquet_is_its_first_rows(tmp_path: Path) -> None:

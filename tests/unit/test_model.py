@@ -97,7 +97,7 @@ def test_lists_objects_and_frames_give_the_same_bits(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([ROW, {"size": 1}], "rows[1] has no column 'color'."),
-        ([ROW, [1]], "rows[1] has 1 values, the model takes 2: size, color."),
+        ([ROW, [1]], "rows[1] has 1 value, the model takes 2: size, color."),
         ([7], "rows[0] must be an object with named columns, or a list of 2 values."),
         ([ROW | {"size": "3"}], "rows[0]: column 'size' needs a number, not '3'."),
         ([ROW | {"size": True}], "rows[0]: column 'size' needs a number, not True."),

@@ -45,7 +45,7 @@ def test_automatic_workers_are_no_more_than_slots_and_shards(slots: int) -> None
 def test_more_workers_than_shards_become_as_many_as_shards_and_the_plan_says_so() -> None:
     found = plan(resources={"workers": 9, "shards": 4})
     assert (found.workers, found.shards) == (4, 4)
-    assert "9 workers were asked for; 4 shards occupy at most 4." in found.reason
+    assert "9 workers were asked for; 4 shards can occupy at most 4." in found.reason
 
 
 def test_shards_and_block_rows_do_not_depend_on_workers_slots_or_batches() -> None:

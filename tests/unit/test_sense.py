@@ -72,7 +72,7 @@ CONTRADICTIONS: list[tuple[Request, str, str]] = [
     ),
     ({"initial_parameters": {"weights": [[[1.0]]]}, "warm_start": "job_1"}, "warm_start", "not both"),
     ({"network": {"hidden_layers": [], "dropout": 0.1}}, "network.dropout", "use training.l2"),
-    ({"network": {"initialization": ["he"]}}, "network.initialization", "names 1 layers; the network has 2"),
+    ({"network": {"initialization": ["he"]}}, "network.initialization", "names 1 layer; the network has 2"),
     ({"split": {"by": "group"}}, "split.column", "name the column"),
     ({"split": {"by": "time"}}, "split.column", "name the column"),
     ({"split": {"by": "row", "column": "sales"}}, "split.column", "Leave it out"),

@@ -24,6 +24,7 @@ def test_dataset_and_target_are_all_that_is_required() -> None:
 
 def test_a_misspelt_field_is_told_its_nearest_name() -> None:
     assert errors_of({**SMALLEST, "trainning": {}})["trainning"] == "is not a known field (did you mean 'training'?)"
+    assert "did you mean 'learning_rate'" in errors_of({**SMALLEST, "training": {"lr": 0.1}})["training.lr"]
     assert "did you mean 'epochs'" in errors_of({**SMALLEST, "training": {"epoch": 3}})["training.epoch"]
 
 

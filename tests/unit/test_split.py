@@ -79,7 +79,7 @@ def test_rows_of_one_time_stay_together_on_the_later_side() -> None:
 
 
 def test_a_row_without_a_time_is_refused() -> None:
-    with pytest.raises(DataError, match="'t' has no value in 1 rows") as caught:
+    with pytest.raises(DataError, match=r"'t' has no value in 1 row\.") as caught:
         drawn(split_by_time, numbers("t", 1.0, None, 3.0), validation=0.3, test=0.0)
     assert caught.value.errors[0].field == "split.column"
 

@@ -71,7 +71,7 @@ def test_biases_that_are_left_out_are_0(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "sizes", "field", "message"),
     [
-        ({"weights": [[[1.0]]]}, (1, 2, 1), "weights", "weights for 1 layers; the network has 2"),
+        ({"weights": [[[1.0]]]}, (1, 2, 1), "weights", "weights for 1 layer; the network has 2"),
         ({"weights": [[[1.0]]], "biases": [[1.0]] * 2}, (1, 1), "biases", "biases for 2 layers; the network has 1"),
         ({"weights": [[[1.0, 2.0]]]}, (3, 1), "weights[0]", "has shape (1, 2); the network needs (1, 3)"),
         ({"weights": [[[1.0], [1.0, 2.0]]]}, (1, 2), "weights[0]", "has shape (2, 1/2); the network needs (2, 1)"),

@@ -296,7 +296,7 @@ def test_attempts_count_as_lost_where_the_job_may_be_at_fault_or_chance_is_ruled
                 jobs.end_attempt(connection, job.id, attempt, reason)
             return jobs.lost_drivers(connection, job.id)
 
-    assert lost(jobs.SERVICE_RESTARTED, jobs.REFUSED, jobs.NOT_STARTED, jobs.CLUSTER_LOST) == 0
+    assert lost(jobs.SERVICE_RESTARTED, jobs.SERVICE_STOPPED, jobs.REFUSED, jobs.NOT_STARTED, jobs.CLUSTER_LOST) == 0
     assert lost("the driver was lost (ActorDiedError)") == 1
     assert lost(*[jobs.NOT_STARTED, jobs.CLUSTER_LOST] * 8, jobs.NOT_STARTED) == 1
     assert lost(jobs.NOT_STARTED) == jobs.MOST_BLAMELESS + 1

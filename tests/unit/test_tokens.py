@@ -58,21 +58,31 @@ def test_a_file_that_others_may_read_stays_so_with_its_comments(path: Path) -> N
 
 
 def test_a_file_whose_owner_can_t_be_kept_is_left_alone() -> None:
-    """Root's /dev/null stands for an empty file of somebody else's, in a directory where all may write."""
+    """Root makes a file of its own, which nobody may not give back to it; only root can try that."""
+    me = os.geteuid()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o777)
         path = directory / "tokens"
-        path.symlink_to("/dev/null")
-        me = os.geteuid()
+        path.touch() if me == 0 else path.symlink_to("/dev/null")
         os.seteuid(me or NOBODY)
         try:
-            with pytest.raises(SettingsError, match="has to stay with user 0 and group 0: do this as that user"):
+            with pytest.raises(SettingsError, match="has to stay with user 0 and group 0" if me == 0 else "no file"):
                 new_token(path, "ci", "write")
         finally:
             os.seteuid(me)
-        assert path.is_symlink()
-        assert {file.name for file in directory.iterdir()} == {"tokens", ".tokens.lock"}
+        assert path.stat().st_size == 0
+        assert path.stat().st_uid == 0
+
+
+def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
+    link = tmp_path / "tokens"
+    for target in ("/dev/null", str(tmp_path), str(link)):
+        link.symlink_to(target)
+        with pytest.raises(SettingsError, match="is no file"):
+            new_token(link, "ci", "write")
+        assert str(link.readlink()) == target
+        link.unlink()
 
 
 def test_tokens_that_are_made_at_once_are_all_there(path: Path) -> None:
@@ -155,3 +165,13 @@ def test_a_file_that_is_written_in_place_within_its_size_is_read_again(path: Pat
     os.utime(path, ns=(1, 1))
     assert tokens.find("x") is None
     assert tokens.find("y") is not None
+
+
+def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
+    new_token(path, "ci", "read")
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    new_token(link, "alice", "write")
+    revoke_token(link, "ci")
+    assert link.is_symlink()
+    assert [token.name for token in read_tokens(path)] == ["alice"]

@@ -1,6 +1,6 @@
 """What the command line says of webhooks: those that were tried and not taken, and no others."""
 
-from service.rendering import undelivered
+from service.job_rendering import undelivered
 
 
 def test_webhooks_that_were_not_taken_are_shown_with_the_reason() -> None:

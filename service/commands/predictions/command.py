@@ -21,7 +21,7 @@ from service.commands.predictions.run import answers
 from service.commands.predictions.source import open_source
 from service.commands.session import CommandError, Session, show_json
 from service.connection import Answer
-from service.rendering import predictions_table
+from service.model_rendering import predictions_table
 
 MOST_SHOWN_ROWS = 1000
 

@@ -11,6 +11,7 @@ import pyarrow.csv
 
 from service.csv_dialect import Dialect, find_dialect
 from service.file_options import FileOptions
+from workers.counting import counted
 from workers.errors import DataError
 
 BLOCK_BYTES = 2**22
@@ -94,6 +95,5 @@ def _refuse_broken(rows: CsvRows) -> None:
     """Finds the first broken row, if there is one; DataError names it."""
     for line, values in _records(rows.path, rows.dialect):
         if len(values) != len(rows.names):
-            found = "1 value" if len(values) == 1 else f"{len(values)} values"
             expected = f"the header has {len(rows.names)}" if rows.has_header else f"the first has {len(rows.names)}"
-            raise DataError(f"Row {line} has {found}, {expected}.", code="ragged_row")
+            raise DataError(f"Row {line} has {counted(len(values), 'value')}, {expected}.", code="ragged_row")

@@ -15,6 +15,7 @@ from service.commands.session import CommandError
 from service.compressed import expand
 from service.file_options import FileOptions
 from service.table_columns import format_of, open_batches
+from workers.counting import counted
 from workers.errors import DataError
 
 SHOWN_NAMES = 6
@@ -111,7 +112,8 @@ def _places(names: Sequence[str], features: Sequence[Feature]) -> list[int]:
     for name in wanted:
         if name not in found:
             listed = ", ".join(wanted if len(wanted) <= SHOWN_NAMES else [*wanted[:3], "…", wanted[-1]])
-            raise CommandError(f"The file has no column '{name}'. The model takes {len(wanted)} columns: {listed}.")
+            takes = f"The model takes {counted(len(wanted), 'column')}: {listed}."
+            raise CommandError(f"The file has no column '{name}'. {takes}")
         if times[name] > 1:
             raise CommandError(f"The file has more than one column '{name}'. Name each only once.")
     return [found[name] for name in wanted]
