@@ -1,41 +1,33 @@
 """Takes away what nobody needs in the storage: what killed processes have left, and matrices of jobs long ended."""
 
-from collections.abc import Callable
+from collections.abc import Container
 from pathlib import Path
 
 from workers.files import remove
+from workers.storage import Storage, entries
 
 STALE_SECONDS = 600.0
 """Untouched for so long, nobody writes it any more: uploads and column files are written piece by piece."""
 MADE_BESIDE = ("datasets", "matrices")
 """Directories whose entries are made under a name with a dot in front, and then renamed."""
-
-
 MATRIX_DAYS = 7
 """A training matrix is kept so long after the last job that used it has ended: it can be made again."""
 
 
-def sweep(
-    storage: Path, is_dataset: Callable[[str], bool], is_needed_matrix: Callable[[str], bool], now: float
-) -> list[Path]:
+def sweep(storage: Storage, preparing: Container[str], needed: Container[str], now: float) -> list[Path]:
     """The stale leavings of `storage`, removed.
 
-    `is_dataset` tells whether an id is one of a dataset's row, `is_needed_matrix` whether a job needs the one of a key.
+    `preparing` are the ids of the datasets that are to be read from their uploads, `needed` the keys of the matrices
+    that a job needs; both as the record had them at `now`.
     """
-    found = [path for place in MADE_BESIDE for path in (storage / place).glob(".*")]
-    found += [path for path in (storage / "uploads").glob("*") if not is_dataset(path.name)]
-    stale = [path for path in found if now - _touched(path) > STALE_SECONDS]
-    made = [path for path in (storage / "matrices").glob("[!.]*") if now - _touched(path) > MATRIX_DAYS * 86_400]
-    stale += [path for path in made if not is_needed_matrix(path.name)]
-    for path in stale:
+    found = [each for place in MADE_BESIDE for each in entries(storage.root / place) if each.path.name.startswith(".")]
+    leavings = [each.path for each in found if now - each.touched > STALE_SECONDS]
+    found = [each for each in storage.listed("uploads") if each.path.name not in preparing]
+    dropped = [each.path for each in found if now - each.touched > STALE_SECONDS]
+    found = [each for each in storage.listed("matrices") if each.path.name not in needed]
+    dropped += [each.path for each in found if now - each.touched > MATRIX_DAYS * 86_400]
+    for path in leavings:
         remove(path)
-    return stale
-
-
-def _touched(path: Path) -> float:
-    """When it, or something in it, was last changed; never stale where it has gone meanwhile."""
-    try:
-        entries = [path, *path.iterdir()] if path.is_dir() else [path]
-        return max(entry.stat().st_mtime for entry in entries)
-    except FileNotFoundError:
-        return float("inf")
+    for path in dropped:
+        storage.drop(path)
+    return leavings + dropped

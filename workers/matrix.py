@@ -101,13 +101,27 @@ def build(
     there, text or missing values where numbers are needed, a split without rows, fewer than two classes, values beyond
     the dtype. The rows of the dataset in `validation_directory` validate.
     """
-    if not _is_whole(destination):
+    found = kept_matrix(destination)
+    if found is None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as temporary:
             _write(dataset_directory, validation_directory, request, Path(temporary))
             publish_directory(Path(temporary), destination)
-    os.utime(destination)  # it is wanted: whoever removes old ones leaves it
-    meta: dict[str, Any] = json.loads((destination / "matrix.json").read_bytes())
+        found = json.loads((destination / "matrix.json").read_bytes())
+    return found
+
+
+def kept_matrix(directory: Path) -> dict[str, Any] | None:
+    """The `matrix.json` of a matrix that is there as it was written; what is left of one that is not makes room."""
+    if not directory.exists():
+        return None
+    try:
+        check_all(directory)
+    except DataError:
+        shutil.rmtree(directory)
+        return None
+    os.utime(directory)  # it is wanted: whoever removes old ones leaves it
+    meta: dict[str, Any] = json.loads((directory / "matrix.json").read_bytes())
     return meta
 
 
@@ -115,18 +129,6 @@ def read_split(dataset_directory: Path, request: MatrixRequest) -> tuple[dict[st
     """The columns that a matrix takes of its dataset, and which of the dataset's own rows train, validate and test."""
     columns, metadata = _read(dataset_directory, request)
     return columns, _split(columns, metadata["rows"], request)
-
-
-def _is_whole(directory: Path) -> bool:
-    """Whether the matrix is there as it was written; what is left of one that is not makes room."""
-    if not directory.exists():
-        return False
-    try:
-        check_all(directory)
-    except DataError:
-        shutil.rmtree(directory)
-        return False
-    return True
 
 
 def _write(dataset_directory: Path, validation_directory: Path | None, request: MatrixRequest, directory: Path) -> None:

@@ -1,6 +1,5 @@
 """Jobs: submit, look at, cancel, delete; their figures and their weights."""
 
-import shutil
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -60,7 +59,7 @@ def submit_job(
     """Accept a job: every `auto` gets its value now, or as soon as the dataset is read."""
     if dry_run:
         with context.database.read() as connection:
-            submission = read_submission(connection, context.settings, PROJECT, body)
+            submission = read_submission(connection, context.settings, PROJECT, body, storage=context.storage)
             slots = components.worker_slots(connection) or context.settings.worker_slots
         plan = plan_of(submission, slots)
         answer = {"spec": submission.spec.model_dump(), "plan": plan._asdict(), "warnings": submission.warnings}
@@ -126,6 +125,7 @@ def resume_job(context: InContext, job_id: str, body: ResumeBody = None) -> JSON
 @router.delete("/{job_id}", responses={200: {"model": DeletedDocument}})
 def delete_job(context: InContext, job_id: str) -> JSONResponse:
     """Forget a job that is final, with its files and figures."""
+    context.storage.reach()
     with context.database.write() as connection:
         job = _required(connection, job_id)
         if job.status not in FINAL:
@@ -137,7 +137,7 @@ def delete_job(context: InContext, job_id: str) -> JSONResponse:
             message = f"Job {job_id} made version {model.version} of model '{model.name}', which needs it."
             raise ConflictError(message, code="job_in_use")
         jobs.delete(connection, job_id)
-    shutil.rmtree(job_directory(context.settings.storage, job_id), ignore_errors=True)
+    context.storage.drop(job_directory(context.storage.root, job_id))
     return JSONResponse(deleted_view("job", job_id))
 
 
@@ -163,8 +163,9 @@ def download_weights(context: InContext, job_id: str) -> Npz:
     if not job.has_weights:
         message = f"Job {job.id} is {job.status} and has left no weights; there are some once it has succeeded."
         raise ConflictError(message, code="job_not_succeeded")
-    file = model_directory(context.settings.storage, job) / "weights.npz"
-    if not file.is_file():
+    directory = model_directory(context.storage.root, job)
+    file = directory / "weights.npz"
+    if not context.storage.bring(directory) or not file.is_file():
         raise UnavailableError(f"The weights of job {job.id} are not in the storage.", code="file_missing")
     return Npz(file, filename=f"{job.id}.npz")
 
@@ -175,7 +176,7 @@ def _submitted(context: Context, actor: str, key: str | None, body: object) -> J
         job = made_before(connection, actor, key, body, jobs.get)
         if job is not None:
             return job
-        submission = read_submission(connection, context.settings, PROJECT, body)
+        submission = read_submission(connection, context.settings, PROJECT, body, storage=context.storage)
     with context.database.write() as connection:
         job = made_before(connection, actor, key, body, jobs.get)  # meanwhile
         if job is None:

@@ -10,7 +10,12 @@ import pytest
 
 ROWS = "a,b\n" + "".join(f"{number},{number}\n" for number in range(40_000))
 IN_A_SMALL_ONE = 'mount -t tmpfs -o size=128k none "$1" && exec "$2" -c "$3" "$4"'
-ANSWER = "import json, sys; from service.prepare import answer; print(json.dumps(answer(json.loads(sys.argv[1]))))"
+ANSWER = """
+import json, os, sys
+from service.prepare import answer
+from workers.storage import storage_of
+print(json.dumps(answer(json.loads(sys.argv[1]), storage_of(os.environ))))
+"""
 
 
 @pytest.mark.parametrize("work", ["fetch", "ingest"])
