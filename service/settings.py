@@ -18,7 +18,7 @@ from workers.storage import CACHE, CACHE_BYTES, SCHEME
 
 PREFIX = "GRADSUM_"
 STORAGE_VARIABLES = ("GRADSUM_DATA_DIR", "GRADSUM_STORAGE_")
-SECRETS = {"database_url", "storage_s3_secret_access_key"}
+SECRETS = {"database_url", "storage_url", "storage_s3_secret_access_key"}
 """Fields whose value is never repeated in a message: it may hold a password."""
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/(?!\.+(/|$))[A-Za-z0-9_.-]+)*/?")
 
