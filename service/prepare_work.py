@@ -1,6 +1,6 @@
 """What the preparing process does for a request: brings files from the storage, works, and keeps what it made."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from service.ingest import ingest_file
 from service.resources import memory_limit
 from service.sweep import sweep
 from service.uris import rules_from_json
+from workers.errors import DataError
 from workers.matrix import build, kept_matrix, request_from_json
 from workers.spec import JobSpec
 from workers.start import write_start
@@ -69,14 +70,34 @@ def _build(message: Message, storage: Storage) -> dict[str, Any]:
         matrix = kept_matrix(destination)
     if matrix is None:
         storage.drop(destination)
-        own, validation = Path(message["dataset_directory"]), other and Path(other)
-        for directory in filter(None, (own, validation)):
-            storage.bring(directory)
-        matrix = build(own, request_from_json(message["request"]), destination, validation)
+        own, validation = Path(message["dataset_directory"]), Path(other) if other else None
+        directories = [directory for directory in (own, validation) if directory is not None]
+
+        def built() -> dict[str, Any]:
+            for directory in directories:
+                storage.bring(directory)
+            return build(own, request_from_json(message["request"]), destination, validation)
+
+        matrix = _with_fresh_copies(built, storage, directories)
     storage.keep(destination)
     if message["start"] is not None:
         _write_start(matrix, storage, **message["start"])
     return matrix
+
+
+def _with_fresh_copies(
+    built: Callable[[], dict[str, Any]], storage: Storage, directories: Sequence[Path]
+) -> dict[str, Any]:
+    """What `built` returns; once more with other copies of the directories, where one of them was damaged."""
+    try:
+        return built()
+    except DataError as error:
+        if error.code != "data_changed":
+            raise
+        are_copies = [storage.distrust(directory) for directory in directories]
+        if not all(are_copies):
+            raise
+        return built()
 
 
 def _write_start(

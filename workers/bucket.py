@@ -57,6 +57,11 @@ class Bucket:
             self._upload(path, key)
         self.cache.evict_sometimes()
 
+    def distrust(self, path: Path) -> bool:
+        """Remove the copy."""
+        remove(path)
+        return True
+
     def drop(self, path: Path) -> None:
         """Of a directory, the marker goes first. Copies on other nodes leave their caches in time."""
         key = self._key(path)

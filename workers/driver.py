@@ -94,6 +94,9 @@ class Attempt:
         except FingerprintMismatchError as error:
             self._outcome = {"state": "refused", "reason": error.message}
         except GradsumError as error:
+            if error.code == "data_changed" and self._storage.distrust(Path(self._order.matrix_directory)):
+                self._outcome = {"state": "gone", "reason": "its copy of the training matrix was damaged"}
+                return
             found: dict[str, Any] = {"code": error.code, "message": error.message}
             if isinstance(error, Diverged):
                 found |= {"epoch": error.epoch, "left_weights": error.parameters is not None}

@@ -59,6 +59,10 @@ class Storage(Protocol):
         """Let everyone have the file or the directory, which is complete."""
         ...
 
+    def distrust(self, path: Path) -> bool:
+        """What is here is damaged: whether it is only a copy, and gone now, so that `bring` fetches another one."""
+        ...
+
     def drop(self, path: Path) -> None:
         """Take it away, here and for everyone."""
         ...
@@ -95,6 +99,10 @@ class Directory:
 
     def keep(self, path: Path) -> None:
         """It is kept already."""
+
+    def distrust(self, path: Path) -> bool:  # noqa: ARG002 - as the protocol has it
+        """There is no other one."""
+        return False
 
     def drop(self, path: Path) -> None:
         """Remove it."""

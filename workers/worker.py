@@ -24,9 +24,11 @@ class ShardWorker:
 
     def __init__(self, order: Order, first_shard: int, last_shard: int) -> None:
         numerics.use_one_thread()
-        storage = storage_of(os.environ)
+        self._storage = storage_of(os.environ)
         self._held = contextlib.ExitStack()  # until this process ends
-        patiently(lambda: self._held.enter_context(storage.hold(Path(order.matrix_directory))), lambda _reason: None)
+        patiently(
+            lambda: self._held.enter_context(self._storage.hold(Path(order.matrix_directory))), lambda _reason: None
+        )
         problem = problem_of(order)
         self._order, self._problem = order, problem
         self._shards = range(first_shard, last_shard)
@@ -43,10 +45,12 @@ class ShardWorker:
         }
 
     def _what_changed(self) -> str | None:
+        directory = Path(self._order.matrix_directory)
         try:
-            check_heads(Path(self._order.matrix_directory))
+            check_heads(directory)
             check_shards(self._order, self._problem, self._shards)
         except DataError as error:
+            self._storage.distrust(directory)
             return error.message
         return None
 

@@ -114,5 +114,6 @@ def _load(context: Context, row: Model) -> TrainedModel:
     try:
         return context.load_model(directory)
     except Exception as error:  # a damaged file can raise anything
+        context.storage.distrust(directory)  # the next request may find another copy
         message = f"The files of model '{row.name}' version {row.version} can't be read from the storage."
         raise UnavailableError(message, code="model_unreadable") from error

@@ -1,4 +1,4 @@
-"""A local server that speaks S3 keeps MLflow's artifacts, then, for a cluster whose parts share no volume, all files."""
+"""A local server that speaks S3 keeps MLflow's artifacts; then all files of a cluster whose parts share no volume."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from service.client import Client
-from tests.compose.cluster import DOCKER, NAME, Cluster, run, tracked
+from tests.compose.cluster import DOCKER, Cluster, run, tracked
 from tests.compose.conftest import upload
 from tests.compose.test_1_training import job_of
 

@@ -77,7 +77,7 @@ def test_a_bucket_and_a_directory_give_the_same_bits(scene: Scene, service: Runn
         body = {**JOB, "dataset": "digits-of-a-directory"}
         in_directory = wait(client, client.submit_job(body)["id"], FINAL)
     assert in_bucket["result"]["weights_sha256"] == in_directory["result"]["weights_sha256"]
-    kept = scene.server.keys()
+    kept = scene.server.kept()
     assert {key.split("/")[0] for key in kept} == {"datasets", "matrices", "jobs"}  # the upload is gone
     assert any(key.endswith("/model/model.json") for key in kept)
     assert not (scene.service.data_dir / "storage").exists()
@@ -120,7 +120,7 @@ def test_a_retrained_model_is_judged_from_what_the_bucket_has(scene: Scene) -> N
         scene.on_a_new_machine()
     assert verdict in {"kept", "promoted"}
     scene.client.delete_schedule(schedule["id"])
-    assert any(key.endswith("/reference.json") for key in scene.server.keys())
+    assert any(key.endswith("/reference.json") for key in scene.server.kept())
 
 
 def test_through_an_outage_the_api_says_so_and_jobs_wait_and_end_in_the_same_bits(scene: Scene) -> None:
@@ -154,16 +154,16 @@ def test_through_an_outage_the_api_says_so_and_jobs_wait_and_end_in_the_same_bit
 def test_what_is_deleted_is_gone_from_the_bucket(scene: Scene) -> None:
     file = scene.service.data_dir / "little.csv"
     file.write_text("a,b\n" + "".join(f"{n},{n % 2}\n" for n in range(50)))
-    before = scene.server.keys()
+    before = scene.server.kept()
     dataset = scene.client.add_dataset(file, "little")
     body = {"dataset": "little", "target": "b", "preset": "textbook", "training": {"epochs": 2}}
     job = wait(scene.client, scene.client.submit_job(body)["id"], FINAL)
     time.sleep(1)  # the upload goes when its reader has time
-    made = {key.split("/")[0] for key in scene.server.keys() - before}
+    made = {key.split("/")[0] for key in scene.server.kept() - before}
     assert made == {"datasets", "matrices", "jobs"}
     scene.client.delete_job(job["id"])
     scene.client.delete_dataset(dataset["id"])
-    assert {key.split("/")[0] for key in scene.server.keys() - before} == {"matrices"}  # the sweep takes these
+    assert {key.split("/")[0] for key in scene.server.kept() - before} == {"matrices"}  # the sweep takes these
 
 
 @pytest.mark.parametrize(

@@ -269,8 +269,8 @@ def test_the_marker_goes_first_when_a_directory_is_dropped(server: ObjectServer,
     (model / "weights.npz").write_bytes(b"1")
     (model / "model.json").write_bytes(b"{}")
     storage.keep(model)
-    assert server.keys() == {f"jobs/job_1/attempts/1/model/{name}" for name in ("weights.npz", "model.json")}
+    assert server.kept() == {f"jobs/job_1/attempts/1/model/{name}" for name in ("weights.npz", "model.json")}
     remove(model)
     assert storage.bring(model)
     storage.drop(tmp_path / "node" / "jobs" / "job_1")
-    assert server.keys() == set()
+    assert server.kept() == set()

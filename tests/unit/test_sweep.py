@@ -55,7 +55,7 @@ def test_a_bucket_is_swept_by_what_it_says_and_each_node_by_what_lies_there(tmp_
         make(tmp_path / "matrices" / ".key-a1b2" / "X.npy", later - STALE_SECONDS - 1)
         swept = sweep(storage, {"ds_known"}, {"needed"}, later)
         assert {path.name for path in swept} == {"ds_unknown", "other", ".key-a1b2"}
-        assert server.keys() == {"uploads/ds_known", "matrices/needed/matrix.json"}
+        assert server.kept() == {"uploads/ds_known", "matrices/needed/matrix.json"}
 
 
 def test_a_storage_that_is_not_there_yet_has_nothing_to_sweep(tmp_path: Path) -> None:
