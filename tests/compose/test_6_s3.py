@@ -11,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from service.client import Client
-from tests.compose.cluster import DOCKER, Cluster, run, tracked
+from tests.compose.cluster import DOCKER, NAME, Cluster, run, tracked
 from tests.compose.conftest import upload
 from tests.compose.test_1_training import job_of
 
@@ -32,14 +32,22 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFA
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """The address of an S3 server on this machine, as containers reach it."""
-    network = subprocess.run([DOCKER, "network", "inspect", "bridge"], capture_output=True, text=True, check=True)
-    server = ThreadedMotoServer(json.loads(network.stdout)[0]["IPAM"]["Config"][0]["Gateway"], 0, verbose=False)
+    """The address of an S3 server on this machine: at the gateway of a network that no restart of the cluster takes."""
+    network = f"{NAME}_s3"
+    docker("network", "rm", network, check=False)  # what a killed run has left
+    docker("network", "create", network)
+    gateway = json.loads(docker("network", "inspect", network))[0]["IPAM"]["Config"][0]["Gateway"]
+    server = ThreadedMotoServer(gateway, 0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
     store(address).create_bucket(Bucket=BUCKET)
     yield address
     server.stop()
+    docker("network", "rm", network)
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    return subprocess.run([DOCKER, *arguments], capture_output=True, text=True, check=check).stdout
 
 
 @contextmanager
