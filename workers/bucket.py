@@ -1,6 +1,7 @@
 """A bucket as storage: what it holds is the truth, what lies below `root` are copies for the processes of this node."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from workers.cache import Cache
 from workers.files import publish_directory, remove, sync_directory
 from workers.object_store import Found, ObjectStore
-from workers.storage import Kept, StorageUnavailableError
+from workers.storage import Kept, StorageUnavailableError, check_writable
 
 MARKERS = {"datasets": "columns.json", "matrices": "matrix.json", "model": "model.json"}
 """By where a directory lies, or is named, the file that describes it. It is kept last: without it, nothing is there."""
@@ -32,7 +33,7 @@ class Bucket:
         """Download it beside its place and rename it, unless it is here."""
         key = self._key(path)
         if not path.exists():
-            with self.cache.making(path):
+            with self.cache.making(path), self._room():
                 if not path.exists() and not self._download(key, path):
                     return False
             self.cache.evict_sometimes()
@@ -77,12 +78,7 @@ class Bucket:
 
     def check(self) -> None:
         """StorageUnavailableError where the bucket or the cache can't be written and read."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root) as file:
-                file.write(b"1")
-        except OSError as error:
-            raise StorageUnavailableError(f"{self.root} can't be written: {error.strerror}.") from error
+        check_writable(self.root)
         self._store.check()
 
     def listed(self, place: str) -> list[Kept]:
@@ -99,6 +95,17 @@ class Bucket:
                 f"{path} is not below {self.root}: GRADSUM_DATA_DIR has to be the same on all nodes.", refused=True
             )
         return path.relative_to(self.root).as_posix()
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        """A full disk of this node is no reason to give up what can be brought later."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            way_out = "make room there, or lower GRADSUM_STORAGE_CACHE_BYTES"
+            raise StorageUnavailableError(f"{self.root} has no room left for a copy: {way_out}.") from error
 
     def _download(self, key: str, path: Path) -> bool:
         """Whether the bucket has it: then it is here, whole."""

@@ -113,16 +113,21 @@ class Directory:
 
     def check(self) -> None:
         """StorageUnavailableError where nothing can be written."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root) as file:
-                file.write(b"1")
-        except OSError as error:
-            raise StorageUnavailableError(f"The storage can't be written: {error.strerror}.") from error
+        check_writable(self.root)
 
     def listed(self, place: str) -> list[Kept]:
         """The entries of the directory."""
         return [entry for entry in entries(self.root / place) if not entry.path.name.startswith(".")]
+
+
+def check_writable(root: Path) -> None:
+    """StorageUnavailableError where nothing can be written into the directory, which is made if it is not there."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"1")
+    except OSError as error:
+        raise StorageUnavailableError(f"The storage can't be written: {error.strerror}.") from error
 
 
 def entries(directory: Path) -> list[Kept]:
