@@ -25,6 +25,7 @@ from service.store.database import Database, DatabaseUnavailableError, WriteConf
 from service.store.pages import UnknownCursorError
 from workers.errors import GradsumError
 from workers.model import load
+from workers.storage import StorageUnavailableError, storage_of
 
 MODELS_KEPT_IN_MEMORY = 16
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -35,6 +36,7 @@ FORESEEN = (
     UnknownCursorError,
     DatabaseUnavailableError,
     WriteConflictError,
+    StorageUnavailableError,
     OSError,
 )
 
@@ -52,7 +54,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         responses={"4XX": {"model": ProblemDocument}, "5XX": {"model": ProblemDocument}},
     )
     app.state.log = log = logs.logger("api")
-    app.state.context = Context(settings, database, functools.lru_cache(MODELS_KEPT_IN_MEMORY)(load))
+    storage = storage_of(settings.environment())
+    app.state.context = Context(settings, database, storage, functools.lru_cache(MODELS_KEPT_IN_MEMORY)(load))
     for routes in (imports, datasets, jobs, schedules, backfill, models, operations, docs):
         app.include_router(routes.router)
     gate = Gate(settings, log)

@@ -17,6 +17,8 @@ from service.processes import how_it_ended
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+AGAIN_SECONDS = 3.0
+"""How long a child is left alone that said to ask it again."""
 
 Message = dict[str, Any]
 
@@ -63,6 +65,8 @@ class Child:
         self.connection: Connection | None = None
         self.trouble: str | None = None
         """Why the last one could not begin its work, where it said so."""
+        self.away: str | None = None
+        """What the child waits for outside of itself, in a sentence: questions are lost meanwhile."""
         self._log = log
         self._start_seconds = start_seconds
         self._environment = {**os.environ, **(environment or {})}
@@ -75,12 +79,16 @@ class Child:
         self._pause = FIRST_PAUSE_SECONDS
         self._start_at = math.inf if when_asked else 0.0
         self._ready_by = 0.0
+        self._again_at = 0.0
 
     def ask(self, message: Message, deadline_seconds: float, on_answer: OnAnswer) -> None:
         """Send `message`; `on_answer` is called once, from `pump`, with the answer or with Lost."""
         if self.ready is None:
             self._start_at = 0.0 if self._start_at == math.inf else self._start_at
             self._answers.append((on_answer, Lost(f"{self.module} is not running", in_hand=False)))
+            return
+        if self.away is not None and time.monotonic() < self._again_at:
+            self._answers.append((on_answer, Lost(self.away, in_hand=False)))
             return
         self._waiting.append(Question(message, deadline_seconds, on_answer))
         self._send_next()
@@ -157,7 +165,10 @@ class Child:
             self._pause = FIRST_PAUSE_SECONDS
             return
         if self._asked is not None and answer.get("id") == self._number:
-            self._answers.append((self._asked.on_answer, answer))
+            self.away = answer.get("again")
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+            lost = None if self.away is None else Lost(self.away, in_hand=False)
+            self._answers.append((self._asked.on_answer, lost or answer))
             self._asked = None
             self._send_next()
 
@@ -190,7 +201,7 @@ class Child:
             reason = self.trouble
         if self.connection is not None:
             self.connection.close()
-        self._process, self.connection, self.ready = None, None, None
+        self._process, self.connection, self.ready, self.away = None, None, None, None
         self._log.warning("child_lost", child=self.module, reason=reason, restart_seconds=self._pause)
         self._start_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands import datasets, jobs, models, processes, schedules, tokens
+from service.commands import datasets, jobs, models, processes, schedules, storage, tokens
 from service.commands.session import PANEL, URL_HELP, CommandError, session
 from workers.errors import GradsumError
 
@@ -22,6 +22,7 @@ app.add_typer(datasets.app, name="dataset")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(models.app, name="model")
 app.add_typer(tokens.app, name="token")
+app.add_typer(storage.app, name="storage")
 processes.register(app)
 
 

@@ -4,6 +4,7 @@ SQL and a clock, nothing else is in this process: Ray and the data are behind tw
 is lost (a child, a driver, this process) is found missing at the next step, and the job gets a new attempt.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,7 +24,7 @@ from service.judging import Judging
 from service.leadership import Leadership
 from service.logs import Log
 from service.paths import start_path
-from service.preparation import Preparation
+from service.preparation import WORK_SECONDS, Preparation
 from service.recording import record
 from service.refusals import Refusals
 from service.reporting import Reporting
@@ -32,7 +33,7 @@ from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, WriteConflictError, now
 from service.store.jobs import Job
-from service.sweep import MATRIX_DAYS, sweep
+from service.sweep import MATRIX_DAYS
 from workers.numerics import mismatch
 
 TICK_SECONDS = 0.1
@@ -42,7 +43,7 @@ PROGRESS_SECONDS = 1.0
 EAGER_PROGRESS_SECONDS = 0.2
 """While an attempt is young: most jobs are short, and someone may be watching."""
 YOUNG_SECONDS = 3.0
-SWEEP_SECONDS = 600.0
+SWEEP_SECONDS, SWEEP_RETRY_SECONDS = 600.0, 10.0
 UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
 VALIDATION_GONE = {
@@ -76,8 +77,9 @@ class Dispatcher:
         self._log = log
         self._leadership = Leadership(database, owner)
         self._cluster = Child("service.cluster", log)
-        self._prepare = Child("service.prepare", log, environment=resources.ENVIRONMENT)
-        self._fetch = Child("service.prepare", log, environment=resources.ENVIRONMENT, when_asked=True)
+        environment = {**resources.ENVIRONMENT, **settings.storage_environment()}
+        self._prepare = Child("service.prepare", log, environment=environment)
+        self._fetch = Child("service.prepare", log, environment=environment, when_asked=True)
         self._preparation = Preparation(database, settings, self._prepare, log)
         self._fetching = Fetching(database, settings, self._fetch, log)
         self._scheduler = Scheduler(database, settings, log, clock)
@@ -156,19 +158,23 @@ class Dispatcher:
         self._reporting.leads(len(self._running), self._slots, self._cluster.trouble)
 
     def _sweep(self) -> None:
-        """At the start, and sometimes after it, take away what killed processes have left."""
+        """At the start, and sometimes after it, have taken away what killed processes have left."""
         if time.monotonic() < self._sweep_at:
             return
-        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+        self._sweep_at = math.inf  # until this one is answered
+        moment = datetime.now(UTC)
         with self._database.read() as connection:
-            needed = jobs.needed_matrices(connection, datetime.now(UTC) - timedelta(days=MATRIX_DAYS))
-        swept = sweep(self._settings.storage, self._is_dataset, needed.__contains__, time.time())
-        if swept:
-            self._log.info("storage_swept", removed=len(swept))
+            needed = jobs.needed_matrices(connection, moment - timedelta(days=MATRIX_DAYS))
+            preparing = [dataset.id for dataset in datasets.preparing(connection)]
 
-    def _is_dataset(self, key: str) -> bool:
-        with self._database.read() as connection:
-            return datasets.outline(connection, key) is not None
+        def on_answer(answer: Message | Lost) -> None:
+            lost = isinstance(answer, Lost)
+            self._sweep_at = time.monotonic() + (SWEEP_RETRY_SECONDS if lost else SWEEP_SECONDS)
+            if not isinstance(answer, Lost) and answer.get("ok", {}).get("removed"):
+                self._log.info("storage_swept", removed=answer["ok"]["removed"])
+
+        message = {"do": "sweep", "uploads": preparing, "matrices": sorted(needed), "now": moment.timestamp()}
+        self._prepare.ask(message, WORK_SECONDS, on_answer)
 
     def _advance_all(self) -> None:
         """Take the next step of every job that has one."""
@@ -209,6 +215,9 @@ class Dispatcher:
         for part in (self._scheduler, self._champions):
             if decision.step == "prepare":
                 decision = part.before_training(job, sources.dataset, decision)
+        away = self._prepare.away or self._fetch.away
+        if decision.code == "waiting_for_data" and away is not None:
+            return decision._replace(code="waiting_for_storage", message=away)
         return decision
 
     def _advance(self, job: Job, sources: Sources) -> None:
@@ -227,7 +236,7 @@ class Dispatcher:
                 self._start(job)
             case "restart":
                 self._restart(job)
-        if decision.step in {"wait", "prepare"} and job.status in {"queued", "starting"}:
+        if decision.step in {"wait", "prepare"} and job.status in {"queued", "starting"} and not self._has_driver(job):
             self._explain(job, decision)
         if decision.code == "waiting_for_workers" and wanted_workers(job, self._slots) <= (self._slots or 0):
             self._someone_waits = True  # its turn comes before that of all behind it
@@ -241,6 +250,10 @@ class Dispatcher:
                 lost = jobs.lost_drivers(connection, job.id)
         refusal, pausing = self._refusals.reason(job.id), self._refusals.is_pausing(job.id)
         return Facts(sources.status, job.id in self._running, self._slots, free, lost, refusal, pausing)
+
+    def _has_driver(self, job: Job) -> bool:
+        """Whether one has the job: then it says itself what it waits for."""
+        return job.id in self._running and self._running[job.id].started
 
     def _explain(self, job: Job, decision: Decision) -> None:
         if decision.status_reason == job.status_reason:
@@ -336,6 +349,7 @@ class Dispatcher:
     def _order(self, job: Job, attempt: int, workers: int) -> dict[str, Any]:
         storage = self._settings.storage
         return {
+            "storage": self._settings.storage_url if self._settings.has_bucket else "",
             "spec": job.spec,
             "plan": {**(job.plan or {}), "workers": workers},
             "matrix_directory": str(storage / "matrices" / str(job.matrix_key)),

@@ -27,6 +27,7 @@ from starlette.exceptions import HTTPException
 from service.store.database import DatabaseUnavailableError, WriteConflictError
 from service.store.pages import UnknownCursorError
 from workers.errors import FieldError, GradsumError
+from workers.storage import StorageUnavailableError
 
 RETRY_AFTER_SECONDS = "2"
 CODES_OF_STATUS = {
@@ -171,6 +172,8 @@ def _storage_problem(error: Exception) -> Problem | None:
         case WriteConflictError():
             message = "Another request changed the same thing at the same time. Try again."
             problem = ConflictError(message, code="concurrent_change", headers={"Retry-After": RETRY_AFTER_SECONDS})
+        case StorageUnavailableError():
+            problem = UnavailableError(str(error), code="storage", headers={"Retry-After": RETRY_AFTER_SECONDS})
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             problem = StorageFullError("The service has no room left on disk.")
     return problem

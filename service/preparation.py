@@ -1,8 +1,8 @@
 """Data made ready for jobs: datasets read, specs resolved, training matrices built. The work itself is the child's."""
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from service.child import Child, Lost, Message
@@ -62,9 +62,9 @@ class Preparation:
                     read = answer["ok"]
                     datasets.finish(connection, dataset.id, read["rows"], read["rejected_rows"], read["columns"])
                 wanted = datasets.shares_content(connection, dataset.content_key)
-            remove(upload)
+            drop(self._child, upload)
             if not wanted:  # it was deleted while it was read
-                shutil.rmtree(columns_directory(storage, dataset.content_key), ignore_errors=True)
+                drop(self._child, columns_directory(storage, dataset.content_key))
             outcome = "dataset_failed" if "error" in answer else "dataset_ready"
             self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
 
@@ -194,6 +194,12 @@ class Preparation:
                 )
 
         self._child.ask(message, self._work_seconds, on_answer)
+
+
+def drop(child: Child, path: Path) -> None:
+    """Have a file or directory taken away: here at once, and from a bucket by the child."""
+    remove(path)
+    child.ask({"do": "drop", "path": str(path)}, WORK_SECONDS, lambda _answer: None)
 
 
 def matrix_request(spec: JobSpec, options: Mapping[str, Any]) -> MatrixRequest:

@@ -24,11 +24,9 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
         tracking.change(connection, job_id, last_epoch=0)
     if epochs:
         metrics.append(connection, job_id, columns(epochs))
-    changes: dict[str, Any] = {"workers": report["workers"]} if "workers" in report else {}
+    changes = _changes(job, report)
     if begins and job.numerics is None:
         changes["numerics"] = report["numerics"]
-    if epochs:
-        changes["progress"] = progress(job, epochs)
     if begins:
         jobs.move(connection, job, "running", **changes)
         job = jobs.required(connection, job_id)
@@ -44,6 +42,17 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     reason = report.get("reason") or report.get("error", {}).get("message") or state
     jobs.end_attempt(connection, job_id, attempt, reason)
     return str(state)
+
+
+def _changes(job: Job, report: dict[str, Any]) -> dict[str, Any]:
+    """What a report says of any attempt: its workers, its newest figures, and what it waits for."""
+    changes: dict[str, Any] = {"workers": report["workers"]} if "workers" in report else {}
+    if report.get("epochs"):
+        changes["progress"] = progress(job, report["epochs"])
+    if "waits_for_storage" in report:
+        waits = report["waits_for_storage"]
+        changes["status_reason"] = None if waits is None else {"code": "waiting_for_storage", "message": waits}
+    return changes
 
 
 def columns(epochs: list[dict[str, Any]]) -> metrics.Columns:

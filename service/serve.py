@@ -23,6 +23,7 @@ from service.numerics import ONE_THREAD
 from service.processes import REPORTING, Guard, Program
 from service.ray_head import RayHead, ray_head
 from service.settings import Settings, SettingsError
+from service.storage_check import refuse_wrong_storage_from_outside
 from service.supervisor import Signals, supervise
 from service.tokens import read_tokens
 from workers.files import write_atomically
@@ -41,6 +42,7 @@ def serve(settings: Settings) -> int:
             _check_ports(settings)
             _check_numerics(settings)
             _check_tokens(settings)
+            refuse_wrong_storage_from_outside(settings)
             _migrate(settings)
             _run(settings, signals, lock)
     except SettingsError as error:
@@ -95,7 +97,7 @@ def programs(settings: Settings, head: RayHead | None) -> list[Program]:
     ray_environment = {**name, **(head.environment if head else {})}
     started: list[Program] = [_own("api", common)]
     if head is not None:
-        started.append(_with_logs(head.program, {}))
+        started.append(_with_logs(head.program, settings.storage_environment()))
     started += [_own("dispatcher", common | ray_environment), _own("tracker", common | CLIENT_ENVIRONMENT, REPORTING)]
     if local_mlflow:
         server = mlflow_server(settings.data_dir, settings.mlflow_port, settings.mlflow_public_url)

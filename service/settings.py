@@ -14,10 +14,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.addresses import is_loopback
 from service.numerics import Numerics
+from workers.storage import CACHE, CACHE_BYTES, SCHEME
 
 PREFIX = "GRADSUM_"
-SECRETS = {"database_url"}
+STORAGE_VARIABLES = ("GRADSUM_DATA_DIR", "GRADSUM_STORAGE_")
+SECRETS = {"database_url", "storage_url", "storage_s3_secret_access_key"}
 """Fields whose value is never repeated in a message: it may hold a password."""
+BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/(?!\.+(/|$))[A-Za-z0-9_.-]+)*/?")
 
 
 class SettingsError(Exception):
@@ -44,10 +47,14 @@ def _database(url: str) -> str:
     return url
 
 
-def _directory(url: str) -> str:
+def _storage(url: str) -> str:
+    if url.startswith(SCHEME):
+        if not BUCKET.fullmatch(url):
+            raise ValueError("must be s3://BUCKET or s3://BUCKET/PREFIX, of letters, digits, dots, - and _")
+        return url.rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in {"", "file"} or parts.netloc:
-        raise ValueError("must be a directory or a file:/// address of one")
+        raise ValueError("must be a directory, a file:/// address of one, or s3://BUCKET/PREFIX")
     return str(_absolute(Path(unquote(parts.path) if parts.scheme else url)))
 
 
@@ -117,9 +124,14 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(_database)] = Field(
         default_factory=lambda data: f"sqlite:///{data.get('data_dir')}/gradsum.sqlite"
     )
-    storage_url: Annotated[str, AfterValidator(_directory)] = Field(
+    storage_url: Annotated[str, AfterValidator(_storage)] = Field(
         default_factory=lambda data: f"{data.get('data_dir')}/storage"
     )
+    storage_s3_endpoint: Annotated[str, AfterValidator(_http)] = ""
+    storage_s3_region: str = ""
+    storage_s3_access_key_id: str = ""
+    storage_s3_secret_access_key: str = Field(default="", repr=False)
+    storage_cache_bytes: Count = CACHE_BYTES
     ray_address: Annotated[str, AfterValidator(_ray)] = ""
     worker_slots: Count = Field(default_factory=_cores)
     numerics: Numerics = "native"
@@ -157,10 +169,26 @@ class Settings(BaseSettings):
             raise ValueError(f"GRADSUM_PORT and GRADSUM_MLFLOW_PORT are both {self.port}: give them different ports.")
         return self
 
+    @model_validator(mode="after")
+    def _keys_belong_together(self) -> Self:
+        if bool(self.storage_s3_access_key_id) != bool(self.storage_s3_secret_access_key):
+            names = "GRADSUM_STORAGE_S3_ACCESS_KEY_ID and GRADSUM_STORAGE_S3_SECRET_ACCESS_KEY"
+            raise ValueError(f"{names} belong together: set both, or neither.")
+        return self
+
+    @property
+    def has_bucket(self) -> bool:
+        """Whether the storage is a bucket."""
+        return self.storage_url.startswith(SCHEME)
+
     @property
     def storage(self) -> Path:
-        """The directory of `storage_url`: uploads, datasets, training matrices, what jobs write."""
-        return Path(self.storage_url)
+        """The directory of `storage_url`, or of the copies of its bucket: uploads, datasets, matrices, models."""
+        return self.data_dir / CACHE if self.has_bucket else Path(self.storage_url)
+
+    def storage_environment(self) -> dict[str, str]:
+        """The variables of `environment` by which another process knows the storage (`workers.storage`)."""
+        return {name: value for name, value in self.environment().items() if name.startswith(STORAGE_VARIABLES)}
 
     @property
     def api_url(self) -> str:

@@ -31,6 +31,7 @@ from workers.plan import Plan, layer_sizes, make_plan
 from workers.resolve import check_limits, classes, resolve
 from workers.spec import DatasetByUri, JobSpec, parse
 from workers.start import check_same, check_shapes, read_description
+from workers.storage import Storage
 
 REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[0-9]{1,9}))?", re.DOTALL)
 
@@ -64,11 +65,13 @@ def read_submission(
     *,
     file_may_come_later: bool = False,
     is_checked_later: bool = False,
+    storage: Storage | None = None,
 ) -> Submission:
     """The submission in `body`; SpecError or UnprocessableError with the fields that are wrong.
 
     A schedule is tried before the file of a day is there: `file_may_come_later`. Its own check may hold data with
-    missing values: `is_checked_later`.
+    missing values: `is_checked_later`. Without `storage` nothing is asked of a bucket: a model that is not here is
+    then looked at when the job is prepared.
     """
     spec = _with_clean_names(parse(body))
     check_split(spec)
@@ -95,7 +98,7 @@ def read_submission(
     validation_facts = None if validation is None else facts_of(validation)
     resolved, notes, warnings = resolve(spec, facts_of(dataset), limits, validation_facts)
     submission = Submission(body, resolved, dataset, True, notes, warnings, source, validation)  # noqa: FBT003
-    _check_start(submission, settings)
+    _check_start(submission, settings, storage)
     if not is_checked_later:
         _check_missing(resolved, dataset, validation)
     return submission
@@ -168,7 +171,7 @@ def _check_missing(spec: JobSpec, dataset: Dataset, validation: Dataset | None) 
             check(spec, {column["name"]: column for column in found.columns or []}, found.rows or 0)
 
 
-def _check_start(submission: Submission, settings: Settings) -> None:
+def _check_start(submission: Submission, settings: Settings, storage: Storage | None) -> None:
     """Refuse a start that can't fit; what depends on the training rows is seen when the matrix is there."""
     spec = submission.spec
     inputs = None if _has_categories(submission) else list(spec.features)
@@ -176,8 +179,13 @@ def _check_start(submission: Submission, settings: Settings) -> None:
         _, *sizes = layer_sizes(spec, 0, _n_outputs(submission))
         n_inputs = None if inputs is None else len(inputs)
         check_shapes(spec.initial_parameters, [n_inputs, *sizes], bias=spec.network.bias)
-    if submission.source is not None:
-        trained = read_description(model_directory(settings.storage, submission.source))
+    if submission.source is None:
+        return
+    model = model_directory(settings.storage, submission.source)
+    if storage is not None:
+        storage.bring(model)
+    if storage is not None or model.is_dir() or not settings.has_bucket:
+        trained = read_description(model)
         check_same(trained, spec, inputs, spec.targets, classes(spec, _columns(submission)))
 
 

@@ -17,6 +17,7 @@ from service.store import datasets
 from service.store.database import Database
 from service.store.datasets import Dataset
 from workers.files import sync_directory
+from workers.storage import Storage, StorageUnavailableError
 
 CHUNK_BYTES = 2**20
 
@@ -44,16 +45,17 @@ def read_upload(name: str | None, options: str | None, tags: str | None, file_na
 
 
 def register(
-    database: Database, settings: Settings, upload: Upload, file: BinaryIO, project: str, actor: str
+    database: Database, settings: Settings, storage: Storage, upload: Upload, file: BinaryIO, project: str, actor: str
 ) -> Dataset:
     """The dataset, new or the one with this content. DataError leaves nothing: the head of the file is wrong."""
     dataset_id = datasets.new_id()
-    path = upload_path(settings.storage, dataset_id)
+    path = upload_path(storage.root, dataset_id)
     limits = data_limits_of(settings)
-    with _removed_unless_kept(path) as keep:
+    with _dropped_unless_kept(storage, path) as kept:
         sha256, n_bytes = _copy(file, path)
         ingest.check_sha256(sha256, upload.options)
         head.check_head(path, upload.options, limits)
+        storage.keep(path)
         with database.write() as connection:
             dataset, is_new = datasets.add(
                 connection,
@@ -69,25 +71,32 @@ def register(
                 tags=upload.tags,
             )
         if is_new:
-            keep.pop_all()
+            kept.pop_all()
     return dataset
 
 
 def preview(settings: Settings, upload: Upload, file: BinaryIO) -> dict[str, Any]:
     """What `register` would understand of the file. Nothing is registered, and no file is left."""
     path = upload_path(settings.storage, datasets.new_id())
-    with _removed_unless_kept(path):
+    try:
         sha256, n_bytes = _copy(file, path)
         ingest.check_sha256(sha256, upload.options)
         understood = head.preview(path, upload.options, data_limits_of(settings))
+    finally:
+        path.unlink(missing_ok=True)
     return {**understood, "name": upload.name, "bytes": n_bytes, "options": upload.options}
 
 
 @contextlib.contextmanager
-def _removed_unless_kept(path: Path) -> Iterator[contextlib.ExitStack]:
+def _dropped_unless_kept(storage: Storage, path: Path) -> Iterator[contextlib.ExitStack]:
     with contextlib.ExitStack() as stack:
-        stack.callback(path.unlink, missing_ok=True)
+        stack.callback(_drop, storage, path)
         yield stack
+
+
+def _drop(storage: Storage, path: Path) -> None:
+    with contextlib.suppress(StorageUnavailableError):  # the sweep takes what is left
+        storage.drop(path)
 
 
 def _copy(file: BinaryIO, path: Path) -> tuple[str, int]:

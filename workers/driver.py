@@ -4,6 +4,7 @@ Idle drivers are pooled, with everything imported; `start` gives one a job, `pro
 `release` makes it idle again.
 """
 
+import contextlib
 import logging
 import os
 import platform
@@ -24,8 +25,10 @@ from workers.initialization import drawn_parameters, saved_parameters
 from workers.integrity import Seen, check_heads, check_unchanged, look
 from workers.model import save
 from workers.numerics import FingerprintMismatchError, mismatch
+from workers.patience import check_same, patiently
 from workers.preprocessing import from_json
 from workers.problem import Order, Problem, check_held_out, problem_of
+from workers.storage import AWAY, Storage, StorageUnavailableError, storage_of
 from workers.team import Team
 from workers.training import Callbacks, Figures, Trained, train
 
@@ -40,10 +43,12 @@ class Cancelled(BaseException):
 class Attempt:
     """One attempt of a job, trained in a thread of its own."""
 
-    def __init__(self, job_id: str, number: int, order: Order, combine_parts: Combine) -> None:
+    def __init__(self, job_id: str, number: int, order: Order, combine_parts: Combine, storage: Storage) -> None:
         self.job_id = job_id
         self.number = number
         self._order = order
+        self._storage = storage
+        self._waits: str | None = None
         self._combine = combine_parts
         self._numerics = numerics.fingerprint()
         self._epochs: list[Figures] = []  # those that the record may not have yet
@@ -67,7 +72,7 @@ class Attempt:
             outcome = {"state": "running"}
         workers = self._team.members() if self._team is not None else []
         known = {"job": self.job_id, "attempt": self.number, "numerics": self._numerics}
-        return {**known, "workers": workers, "epochs": epochs, **outcome}
+        return {**known, "workers": workers, "epochs": epochs, "waits_for_storage": self._waits, **outcome}
 
     def cancel(self) -> None:
         """Stop after the current epoch and wait for it."""
@@ -84,9 +89,14 @@ class Attempt:
                 "state": "gone",
                 "reason": f"a worker was lost or could not be started ({type(error).__name__})",
             }
+        except StorageUnavailableError:
+            self._outcome = {"state": "gone", "reason": AWAY}
         except FingerprintMismatchError as error:
             self._outcome = {"state": "refused", "reason": error.message}
         except GradsumError as error:
+            if error.code == "data_changed" and self._storage.distrust(Path(self._order.matrix_directory)):
+                self._outcome = {"state": "gone", "reason": "its copy of the training matrix was damaged"}
+                return
             found: dict[str, Any] = {"code": error.code, "message": error.message}
             if isinstance(error, Diverged):
                 found |= {"epoch": error.epoch, "left_weights": error.parameters is not None}
@@ -98,11 +108,29 @@ class Attempt:
 
     def _train(self) -> dict[str, Any]:
         directory = Path(self._order.matrix_directory)
+        with contextlib.ExitStack() as held:
+            patiently(lambda: self._bring(directory, held), self._wait)
+            return self._train_on(directory)
+
+    def _bring(self, matrix: Path, held: contextlib.ExitStack) -> None:
+        """Have the files of the order here, the matrix for as long as `held` is open."""
+        check_same(self._storage, self._order.storage)
+        if self._order.initial_parameters is not None:
+            self._storage.bring(Path(self._order.initial_parameters))
+        held.enter_context(self._storage.hold(matrix))
+
+    def _wait(self, reason: str | None) -> None:
+        """Let the record say what is waited for."""
+        self._waits = reason
+        if self._cancelled:
+            raise Cancelled
+
+    def _train_on(self, directory: Path) -> dict[str, Any]:
         self._seen = look(directory)
         check_heads(directory)
         problem = problem_of(self._order)
         others = self._other_numerics()
-        team = self._team = Team(self._order, problem, self._combine)
+        team = self._team = Team(self._order, problem, self._combine, self._storage.slowest_bytes_per_second)
         try:
             check_held_out(self._order, problem)
             check_unchanged(self._seen)
@@ -160,7 +188,10 @@ class Attempt:
 
     def _publish(self, problem: Problem, parameters: Array) -> str:
         """Write the model, whole or not at all; its `weights_sha256`."""
-        return publish_model(Path(self._order.output_directory) / "model", problem, parameters)
+        directory = Path(self._order.output_directory) / "model"
+        sha256 = publish_model(directory, problem, parameters)
+        patiently(lambda: self._storage.keep(directory), self._wait)
+        return sha256
 
 
 class Driver:
@@ -170,6 +201,7 @@ class Driver:
 
     def __init__(self) -> None:
         numerics.use_one_thread()
+        self._storage = storage_of(os.environ)
         self._attempt: Attempt | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -181,7 +213,7 @@ class Driver:
         """Begin an attempt; False where this driver has one already."""
         if self._attempt is not None:
             return False
-        self._attempt = Attempt(job_id, attempt, Order(*order), self.combine)
+        self._attempt = Attempt(job_id, attempt, Order(*order), self.combine, self._storage)
         return True
 
     def progress(self, since_epoch: int) -> dict[str, Any]:

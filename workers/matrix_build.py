@@ -42,26 +42,28 @@ def build(
     there, text or missing values where numbers are needed, a split without rows, fewer than two classes, values beyond
     the dtype. The rows of the dataset in `validation_directory` validate.
     """
-    if not _is_whole(destination):
+    found = kept_matrix(destination)
+    if found is None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as temporary:
             _write(dataset_directory, validation_directory, request, Path(temporary))
             publish_directory(Path(temporary), destination)
-    os.utime(destination)  # it is wanted: whoever removes old ones leaves it
-    meta: dict[str, Any] = json.loads((destination / "matrix.json").read_bytes())
-    return meta
+        found = json.loads((destination / "matrix.json").read_bytes())
+    return found
 
 
-def _is_whole(directory: Path) -> bool:
-    """Whether the matrix is there as it was written; what is left of one that is not makes room."""
+def kept_matrix(directory: Path) -> dict[str, Any] | None:
+    """The `matrix.json` of a matrix that is there as it was written; what is left of one that is not makes room."""
     if not directory.exists():
-        return False
+        return None
     try:
         check_all(directory)
     except DataError:
         shutil.rmtree(directory)
-        return False
-    return True
+        return None
+    os.utime(directory)  # it is wanted: whoever removes old ones leaves it
+    meta: dict[str, Any] = json.loads((directory / "matrix.json").read_bytes())
+    return meta
 
 
 def _write(dataset_directory: Path, validation_directory: Path | None, request: MatrixRequest, directory: Path) -> None:

@@ -32,6 +32,8 @@ class Order(NamedTuple):
     accept_other_numerics: bool = False
     nodes: Sequence[str] = ()
     """Ray's ids of the nodes that the workers beside the driver go to; empty where Ray may choose."""
+    storage: str = ""
+    """The address of the bucket that holds all of these files; empty where they are in a directory."""
 
 
 class Problem(NamedTuple):

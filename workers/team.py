@@ -1,5 +1,6 @@
 """The workers of one job: the driver's own process and, beside it, ShardWorker actors."""
 
+import math
 import os
 import platform
 from dataclasses import dataclass
@@ -63,9 +64,16 @@ class Remote:
 class Team:
     """Computes the sum of the shard gradients, this process and the remote workers side by side."""
 
-    def __init__(self, order: Order, problem: Problem, combine_parts: Combine = combine) -> None:
+    def __init__(
+        self,
+        order: Order,
+        problem: Problem,
+        combine_parts: Combine = combine,
+        slowest_bytes_per_second: float = math.inf,
+    ) -> None:
         self._order, self._problem = order, problem
         self._combine = combine_parts
+        self._slowest_bytes_per_second = slowest_bytes_per_second
         self._batches = problem.batches()
         self._accepts_other_numerics = order.accept_other_numerics
         self.other_numerics: list[dict[str, Any]] = []
@@ -111,8 +119,9 @@ class Team:
             ray.kill(remote.actor)
 
     def _join(self, actor: Any, shards: range, answer: Any) -> Remote:  # noqa: ANN401 - Ray's handle and reference
-        hashing = self._problem.matrix.X.nbytes / BYTES_HASHED_PER_SECOND
-        description = ray.get(answer, timeout=START_SECONDS + hashing)
+        n_bytes = self._problem.matrix.X.nbytes
+        reading = n_bytes / BYTES_HASHED_PER_SECOND + n_bytes / self._slowest_bytes_per_second
+        description = ray.get(answer, timeout=START_SECONDS + reading)
         if description["data_changed"] is not None:
             raise DataError(description["data_changed"], code="data_changed")
         ours = numerics.fingerprint()

@@ -1,5 +1,6 @@
 """The Ray actor that computes the gradients of some shards for a driver, and dies with it."""
 
+import contextlib
 import os
 import platform
 from pathlib import Path
@@ -12,8 +13,10 @@ from workers.batches import Step
 from workers.errors import DataError
 from workers.gradients import ShardGradients, Share
 from workers.integrity import check_heads
+from workers.patience import patiently
 from workers.problem import Order, check_shards, problem_of
 from workers.shards import Node
+from workers.storage import storage_of
 
 
 class ShardWorker:
@@ -21,6 +24,11 @@ class ShardWorker:
 
     def __init__(self, order: Order, first_shard: int, last_shard: int) -> None:
         numerics.use_one_thread()
+        self._storage = storage_of(os.environ)
+        self._held = contextlib.ExitStack()  # until this process ends
+        patiently(
+            lambda: self._held.enter_context(self._storage.hold(Path(order.matrix_directory))), lambda _reason: None
+        )
         problem = problem_of(order)
         self._order, self._problem = order, problem
         self._shards = range(first_shard, last_shard)
@@ -37,10 +45,12 @@ class ShardWorker:
         }
 
     def _what_changed(self) -> str | None:
+        directory = Path(self._order.matrix_directory)
         try:
-            check_heads(Path(self._order.matrix_directory))
+            check_heads(directory)
             check_shards(self._order, self._problem, self._shards)
         except DataError as error:
+            self._storage.distrust(directory)
             return error.message
         return None
 

@@ -49,8 +49,11 @@ def serve(data_dir: DataDir = None, host: Host = None, port: Port = None) -> Non
 def api(data_dir: DataDir = None, host: Host = None, port: Port = None) -> None:
     """Run the HTTP API alone."""
     from service.api import run  # noqa: PLC0415 - quick --help
+    from service.storage_check import refuse_wrong_storage  # noqa: PLC0415
 
-    raise typer.Exit(run(_settings(data_dir, host, port)))
+    settings = _settings(data_dir, host, port)
+    refuse_wrong_storage(settings)
+    raise typer.Exit(run(settings))
 
 
 def dispatcher(data_dir: DataDir = None) -> None:
@@ -91,9 +94,11 @@ def migrate(data_dir: DataDir = None) -> None:
 def _process(name: str, data_dir: Path | None) -> Iterator[tuple["Settings", "Database", "Log", "Stopping"]]:
     """What a process needs; SIGTERM and SIGINT ask it to stop, and its crash is logged with its trace."""
     from service import logs  # noqa: PLC0415 - quick --help
+    from service.storage_check import refuse_wrong_storage  # noqa: PLC0415
     from service.store.database import Database  # noqa: PLC0415
 
     settings = _settings(data_dir)
+    refuse_wrong_storage(settings)
     stopping = Stopping()
     log = logs.logger(name)
     database = Database(settings.database_url)

@@ -8,12 +8,12 @@ from service.imports.failures import fetch_failed
 from service.imports.registration import fetch_request
 from service.logs import Log
 from service.paths import upload_path
+from service.preparation import drop
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database
 from service.store.datasets import DatasetOutline
 from workers.errors import DataError
-from workers.files import remove
 
 GRACE_SECONDS = 60.0
 """The child keeps the time limit itself; it is lost when it does not."""
@@ -56,7 +56,7 @@ class Fetching:
                 key = ingest.content_key(answer["ok"]["sha256"], dataset.options)
                 kept = datasets.arrive(connection, dataset, content_key=key, **answer["ok"])
         if kept is None or kept.id != dataset.id:
-            remove(upload_path(self._settings.storage, dataset.id))
+            drop(self._child, upload_path(self._settings.storage, dataset.id))
         outcome = "dataset_failed" if "error" in answer else "dataset_fetched"
         self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
 

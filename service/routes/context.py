@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request
 from service.settings import Settings
 from service.store.database import Database
 from workers.model import Model
+from workers.storage import Storage
 
 PROJECT = "default"
 
@@ -18,6 +19,7 @@ class Context(NamedTuple):
 
     settings: Settings
     database: Database
+    storage: Storage
     load_model: Callable[[Path], Model]
 
 

@@ -17,7 +17,6 @@ from service.store.datasets import Dataset, DatasetInUseError
 from service.strict_route import StrictRoute
 from service.uploads import preview, read_upload, register
 from service.views import dataset_view, deleted_view, page_view
-from workers.files import remove
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
 
@@ -46,7 +45,7 @@ def upload_dataset(
     upload = read_upload(name, options, tags, file.filename)
     if dry_run:
         return JSONResponse(preview(context.settings, upload, file.file))
-    dataset = register(context.database, context.settings, upload, file.file, PROJECT, actor)
+    dataset = register(context.database, context.settings, context.storage, upload, file.file, PROJECT, actor)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
 
 
@@ -70,6 +69,7 @@ def show_dataset(context: InContext, dataset_id: str) -> JSONResponse:
 @router.delete("/{dataset_id}", responses={200: {"model": DeletedDocument}})
 def delete_dataset(context: InContext, dataset_id: str) -> JSONResponse:
     """Forget a dataset that no job refers to, with its files."""
+    context.storage.reach()
     with context.database.write() as connection:
         dataset = _required(connection, dataset_id)
         try:
@@ -77,19 +77,20 @@ def delete_dataset(context: InContext, dataset_id: str) -> JSONResponse:
         except DatasetInUseError:
             message = f"Dataset '{dataset.name}@{dataset.version}' is used by a job. Delete its jobs first."
             raise ConflictError(message, code="dataset_in_use") from None
-    remove(upload_path(context.settings.storage, dataset.id))
+    context.storage.drop(upload_path(context.storage.root, dataset.id))
     _remove_columns(context, dataset)
     return JSONResponse(deleted_view("dataset", dataset.id))
 
 
 def _remove_columns(context: Context, dataset: Dataset) -> None:
     """Take the column files away, unless another dataset has the same content: a writer of one waits meanwhile."""
-    columns = columns_directory(context.settings.storage, dataset.content_key)
+    columns = columns_directory(context.storage.root, dataset.content_key)
     doomed = columns.with_name(f".{dataset.id}.removed")
     with context.database.write() as connection:
         if not datasets.shares_content(connection, dataset.content_key):
             with contextlib.suppress(FileNotFoundError):
                 columns.rename(doomed)
+            context.storage.drop(columns)
     shutil.rmtree(doomed, ignore_errors=True)
 
 

@@ -1,7 +1,6 @@
 """Jobs: submit, look at, cancel, delete; their figures and their weights."""
 
 import os
-import shutil
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -128,6 +127,7 @@ def resume_job(context: InContext, job_id: str, body: ResumeBody = None) -> JSON
 @router.delete("/{job_id}", responses={200: {"model": DeletedDocument}})
 def delete_job(context: InContext, job_id: str) -> JSONResponse:
     """Forget a job that is final, with its files and figures."""
+    context.storage.reach()
     with context.database.write() as connection:
         job = _required(connection, job_id)
         if job.status not in FINAL:
@@ -139,7 +139,7 @@ def delete_job(context: InContext, job_id: str) -> JSONResponse:
             message = f"Job {job_id} made version {model.version} of model '{model.name}', which needs it."
             raise ConflictError(message, code="job_in_use")
         jobs.delete(connection, job_id)
-    shutil.rmtree(job_directory(context.settings.storage, job_id), ignore_errors=True)
+    context.storage.drop(job_directory(context.storage.root, job_id))
     return JSONResponse(deleted_view("job", job_id))
 
 
@@ -165,8 +165,9 @@ def download_weights(context: InContext, job_id: str) -> Npz:
     if not job.has_weights:
         message = f"Job {job.id} is {job.status} and has left no weights; there are some once it has succeeded."
         raise ConflictError(message, code="job_not_succeeded")
-    file = model_directory(context.settings.storage, job) / "weights.npz"
-    if not file.is_file():
+    directory = model_directory(context.storage.root, job)
+    file = directory / "weights.npz"
+    if not context.storage.bring(directory) or not file.is_file():
         raise UnavailableError(f"The weights of job {job.id} are not in the storage.", code="file_missing")
     return Npz(file, filename=f"{job.id}.npz")
 
@@ -187,7 +188,7 @@ def _submitted(context: Context, actor: str, key: str | None, body: object) -> J
 
 
 def _read(context: Context, connection: Transaction, body: object) -> Submission:
-    submission = read_submission(connection, context.settings, PROJECT, body)
+    submission = read_submission(connection, context.settings, PROJECT, body, storage=context.storage)
     return submission._replace(warnings=[*submission.warnings, *unset_secret(submission.spec.notify, os.environ)])
 
 

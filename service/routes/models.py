@@ -111,8 +111,11 @@ def _no_such_model(connection: Transaction, name: str, in_the_making: type[Probl
 
 
 def _load(context: Context, row: Model) -> TrainedModel:
+    directory = context.storage.root / row.directory
+    context.storage.bring(directory)
     try:
-        return context.load_model(context.settings.storage / row.directory)
+        return context.load_model(directory)
     except Exception as error:  # a damaged file can raise anything
+        context.storage.distrust(directory)  # the next request may find another copy
         message = f"The files of model '{row.name}' version {row.version} can't be read from the storage."
         raise UnavailableError(message, code="model_unreadable") from error

@@ -1,13 +1,10 @@
 """Whether the service lives, and whether its parts work."""
 
-import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from service.errors import UnavailableError
 from service.routes.context import InContext
 from service.store import components
 from service.store.components import Component
@@ -45,7 +42,7 @@ def healthz() -> JSONResponse:
 @router.get("/readyz")
 def readyz(context: InContext) -> JSONResponse:
     """503 without database or storage; other parts that do not work are shown as degraded."""
-    _check_storage(context.settings.storage)
+    context.storage.check()
     with context.database.read() as connection:
         reports = components.listed(connection)
     now = datetime.now(UTC)
@@ -59,13 +56,3 @@ def _part(report: Component, now: datetime) -> View:
     silent = now - datetime.fromisoformat(report.reported_at) > SILENCE
     details = {**report.details, "message": "It has not been heard of lately."} if silent else report.details
     return {"status": "degraded" if silent else report.status, "reported_at": report.reported_at, **details}
-
-
-def _check_storage(storage: Path) -> None:
-    try:
-        storage.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=storage) as file:
-            file.write(b"1")
-    except OSError as error:
-        message = f"The storage can't be written: {error.strerror}."
-        raise UnavailableError(message, code="storage", headers={"Retry-After": "2"}) from error

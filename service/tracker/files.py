@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from service.paths import model_directory
 from service.plots.confusion import Confusion, confusion_plot
 from service.plots.labels import drawable
 from service.plots.loss import Curve, loss_curve
@@ -20,8 +19,11 @@ LONGEST_TITLE = 80
 HELD_OUT = ("validation", "test")
 
 
-def write_files(directory: Path, storage: Path, database: Database, job: Job) -> None:
-    """Put everything that a final job leaves in its run into `directory`, under the names of the contract."""
+def write_files(directory: Path, model: Path, database: Database, job: Job) -> None:
+    """Put everything that a final job leaves in its run into `directory`, under the names of the contract.
+
+    `model` is where the files of its model are, if it left any.
+    """
     _write_json(directory / "spec.json", words.without_addresses(job.spec))
     names = _names(database, job.id)
     if names:
@@ -33,7 +35,7 @@ def write_files(directory: Path, storage: Path, database: Database, job: Job) ->
             confusion = _confusion(job, job.result, split)
             if confusion is not None:
                 _write_picture(directory, f"confusion_matrix_{split}", confusion_plot(confusion))
-    weights = model_directory(storage, job).absolute() / "weights.npz"
+    weights = model.absolute() / "weights.npz"
     if job.has_weights and weights.is_file():
         name = "last-good" if job.result is None else f"epoch-{epoch_of_weights(job):06d}"
         (directory / "weights").mkdir()

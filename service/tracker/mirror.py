@@ -21,6 +21,7 @@ from service.tracker.registry import Registry
 from service.tracker.result import result_points, result_tags
 from service.tracker.runs import RunId, Runs
 from service.tracker.series import next_batch, points_of_epochs
+from workers.storage import storage_of
 
 RUN_STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
@@ -30,6 +31,7 @@ class Mirror:
 
     def __init__(self, settings: Settings, database: Database, client: MlflowClient) -> None:
         self._settings = settings
+        self._storage = storage_of(settings.environment())
         self._database = database
         self._runs = Runs(client)
         self._scratch = empty_scratch(settings.data_dir / "tracker")
@@ -106,12 +108,13 @@ class Mirror:
 
     def _finish(self, run: RunId, job: Job) -> None:
         """Send what a final job leaves, then its status; the cursor says so last."""
-        storage = self._settings.storage
-        if job.status == "succeeded" and storage.is_dir() and not model_directory(storage, job).is_dir():
+        files = model_directory(self._storage.root, job)
+        is_here = job.has_weights and self._storage.bring(files)
+        if job.status == "succeeded" and not is_here and self._storage.root.is_dir():
             self._end(run, job, error="The files of the trained model are gone from the storage.")
             return
         with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
-            write_files(Path(directory), storage, self._database, job)
+            write_files(Path(directory), files, self._database, job)
             self._runs.send_files(run.run_id, directory)
         version = self._keep_model(run, job) if job.status == "succeeded" else None
         self._end(run, job, model_version=version, error=None)
@@ -136,7 +139,7 @@ class Mirror:
             model = models.of_job(connection, job.id)
         if dataset is None:
             raise LookupError(job.dataset_id)
-        files = model_directory(self._settings.storage, job)
+        files = model_directory(self._storage.root, job)
         kept = self._registry.keep(
             run, epoch_of_weights(job), lambda path, described: package.save(path, files, dataset, described)
         )

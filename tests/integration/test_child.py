@@ -81,3 +81,33 @@ def test_an_error_in_one_answer_does_not_swallow_the_next(child: Child) -> None:
     with pytest.raises(RuntimeError):
         pump_until(child, lambda: bool(second))
     pump_until(child, lambda: bool(second))
+
+
+def test_a_child_whose_storage_is_away_loses_questions_without_blame_until_it_is_back() -> None:
+    nowhere = {
+        "GRADSUM_STORAGE_URL": "s3://bucket/files",
+        "GRADSUM_STORAGE_S3_ENDPOINT": "http://127.0.0.1:1",
+        "GRADSUM_STORAGE_S3_ACCESS_KEY_ID": "key",
+        "GRADSUM_STORAGE_S3_SECRET_ACCESS_KEY": "word",
+    }
+    child = Child("service.prepare", logs.logger("test"), environment=nowhere)
+    try:
+        pump_until(child, lambda: child.ready is not None)
+        message = {"do": "sweep", "uploads": [], "matrices": [], "now": time.time()}
+        answers: list[Message | Lost] = []
+        child.ask(message, 60, answers.append)
+        pump_until(child, lambda: bool(answers))
+        child.ask(message, 60, answers.append)
+        child.pump()  # it is left alone for a while
+        assert len(answers) == 2
+        for answer in answers:
+            assert isinstance(answer, Lost)
+            assert not answer.in_hand
+            assert "s3://bucket/files does not answer" in answer.reason
+        assert child.ready is not None
+        child._again_at = 0.0
+        child.ask({"do": "unknown", "destination": ""}, 60, answers.append)
+        pump_until(child, lambda: len(answers) == 3)
+        assert child.away is None
+    finally:
+        child.stop()

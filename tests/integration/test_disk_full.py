@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.ingest import ingest_file
+from tests.object_server import object_server
 
 ROWS = "a,b\n" + "".join(f"{number},{number}\n" for number in range(40_000))
 IN_A_SMALL_ONE = 'mount -t tmpfs -o size=128k none "$1" && exec "$2" -c "$3" "$4"'
@@ -16,7 +17,22 @@ REQUEST = {
     "targets": ["b"], "task": "regression", "features": ["a"], "standardize": True, "dtype": "float32",
     "split": {"validation": 0.1, "test": 0.0, "by": "row", "column": None, "salt": ""},
 }  # fmt: skip
-ANSWER = "import json, sys; from service.prepare import answer; print(json.dumps(answer(json.loads(sys.argv[1]))))"
+ANSWER = """
+import json, os, sys
+from service.prepare import answer
+from workers.storage import storage_of
+print(json.dumps(answer(json.loads(sys.argv[1]), storage_of(os.environ))))
+"""
+
+BRING = """
+import json, sys
+from workers.storage import StorageUnavailableError, storage_of
+storage = storage_of(json.loads(sys.argv[1]))
+try:
+    storage.bring(storage.root / "uploads" / "ds_1")
+except StorageUnavailableError as error:
+    print(error)
+"""
 
 
 @pytest.mark.parametrize("work", ["fetch", "ingest", "build"])
@@ -35,10 +51,28 @@ def test_no_room_on_disk_is_said_as_what_it_is(tmp_path: Path, work: str) -> Non
         "ingest": {"path": str(tmp_path / "rows.csv"), "options": {}, "limits": {}},
     }  # fmt: skip
     message = json.dumps({"id": 1, "do": work, "destination": str(small / "made"), **messages[work]})
-    command = ["unshare", "-rm", "sh", "-c", IN_A_SMALL_ONE, "sh", str(small), sys.executable, ANSWER, message]
+    error = json.loads(said_in(small, ANSWER, message))["error"]
+    assert error["code"] == "storage_full"
+    assert "no room left on disk" in error["message"]
+
+
+def test_no_room_for_a_copy_of_what_a_bucket_has_is_waited_for(tmp_path: Path) -> None:
+    (small := tmp_path / "small").mkdir()
+    with object_server() as server:
+        storage = server.storage(tmp_path / "node")
+        (upload := storage.root / "uploads" / "ds_1").parent.mkdir(parents=True)
+        upload.write_bytes(bytes(10**6))
+        storage.keep(upload)
+        environment = json.dumps({**server.settings(), "GRADSUM_DATA_DIR": str(small)})
+        said = said_in(small, BRING, environment)
+    assert "has no room left for a copy" in said
+    assert "GRADSUM_STORAGE_CACHE_BYTES" in said
+
+
+def said_in(small: Path, code: str, argument: str) -> str:
+    """What Python code prints that finds a small file system at `small`."""
+    command = ["unshare", "-rm", "sh", "-c", IN_A_SMALL_ONE, "sh", str(small), sys.executable, code, argument]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if "unshare" in done.stderr or "mount" in done.stderr:
         pytest.skip(f"this machine lets nobody mount a small file system: {done.stderr.strip()}")
-    error = json.loads(done.stdout)["error"]
-    assert error["code"] == "storage_full"
-    assert "no room left on disk" in error["message"]
+    return done.stdout

@@ -29,7 +29,15 @@ SOURCES = {  # what is empty or an extra volume in compose, and is added to the 
     "GRADSUM_S3_REGION",
     "GRADSUM_LIMIT_UPLOAD_BYTES",
 }
-OPTIONAL = {"OPENBLAS_CORETYPE", "NPY_ENABLE_CPU_FEATURES", "MLFLOW_S3_ENDPOINT_URL"} | SOURCES
+STORAGE = {  # what is empty in compose, and in the secret `gradsum-storage` of Kubernetes where the storage is in S3
+    "GRADSUM_STORAGE_S3_ENDPOINT",
+    "GRADSUM_STORAGE_S3_REGION",
+    "GRADSUM_STORAGE_S3_ACCESS_KEY_ID",
+    "GRADSUM_STORAGE_S3_SECRET_ACCESS_KEY",
+    "GRADSUM_STORAGE_CACHE_BYTES",
+}
+STORES = ("api", "dispatcher", "tracker", "ray-worker")
+OPTIONAL = {"OPENBLAS_CORETYPE", "NPY_ENABLE_CPU_FEATURES", "MLFLOW_S3_ENDPOINT_URL"} | SOURCES | STORAGE
 
 
 def compose() -> dict[str, Any]:
@@ -59,7 +67,7 @@ def settings_of(container: dict[str, Any]) -> set[str]:
 
 
 def test_every_service_of_compose_runs_on_kubernetes_too() -> None:
-    assert set(pods()) == set(compose()) - {"secrets"}
+    assert set(pods()) == set(compose()) - {"secrets", "storage-check"}
 
 
 @pytest.mark.parametrize("name", ["api", "dispatcher", "tracker", "roles", "migrate", "mlflow", "postgres"])
@@ -75,6 +83,7 @@ def test_image_command_and_settings_are_those_of_compose(name: str) -> None:
 def test_the_values_of_settings_are_those_of_compose() -> None:
     data = next(manifest["data"] for manifest in manifests() if manifest["kind"] == "ConfigMap")
     theirs = compose()["api"]["environment"]
+    theirs["GRADSUM_STORAGE_URL"] = theirs["GRADSUM_STORAGE_URL"].removeprefix("${GRADSUM_STORAGE_URL:-").rstrip("}")
     assert {name: theirs[name] for name in data if name != "GRADSUM_MLFLOW_PUBLIC_URL"} == {
         name: value for name, value in data.items() if name != "GRADSUM_MLFLOW_PUBLIC_URL"
     }
@@ -112,6 +121,22 @@ def test_mlflow_s_own_keys_of_s3_come_before_those_of_datasets(key: str) -> None
     environment = compose()["mlflow"]["environment"]
     assert environment[f"AWS_{key}"] == f"${{GRADSUM_MLFLOW_S3_{key}:-${{AWS_{key}:-}}}}"
     assert f"#GRADSUM_MLFLOW_S3_{key}=" in (PROJECT / "deploy" / "env.example").read_text()
+
+
+def test_whoever_reads_and_writes_files_knows_the_storage_and_waits_for_its_check() -> None:
+    wanted = STORAGE | {"GRADSUM_STORAGE_URL", "GRADSUM_DATA_DIR"}
+    services, example = compose(), (PROJECT / "deploy" / "env.example").read_text()
+    assert {name for name, service in services.items() if STORAGE & set(service.get("environment", {}))} == {
+        *STORES, "storage-check"
+    }  # fmt: skip
+    for name in STORES:
+        assert wanted <= set(services[name]["environment"])
+        assert services[name]["depends_on"]["storage-check"] == {
+            "condition": "service_completed_successfully", "required": False
+        }  # fmt: skip
+        assert {"secretRef": {"name": "gradsum-storage", "optional": True}} in pods()[name]["envFrom"]
+    assert services["storage-check"]["profiles"] == ["s3"]
+    assert all(f"#{setting}=" in example for setting in wanted - {"GRADSUM_DATA_DIR"})
 
 
 def test_the_tracker_has_the_webhooks_secret_and_a_way_out() -> None:

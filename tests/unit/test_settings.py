@@ -10,6 +10,7 @@ import pytest
 
 from service import logs
 from service.settings import SettingsError, load_settings
+from workers.storage import storage_of
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,14 @@ def test_a_child_reads_the_same_settings_from_its_environment(monkeypatch: pytes
         ("GRADSUM_HOST", "example.org", "must be a loopback address"),
         ("GRADSUM_WORKER_SLOTS", "0", "it should be greater than or equal to 1"),
         ("GRADSUM_LIMIT_UPLOAD_BYTES", "10GB", "it should be a valid integer"),
-        ("GRADSUM_STORAGE_URL", "s3://bucket/key", "must be a directory"),
+        ("GRADSUM_STORAGE_URL", "ftp://host/key", "must be a directory"),
+        ("GRADSUM_STORAGE_URL", "s3://", "must be s3://BUCKET"),
+        ("GRADSUM_STORAGE_URL", "s3://bucket/a//b", "must be s3://BUCKET"),
+        ("GRADSUM_STORAGE_URL", "s3://bucket/../b", "must be s3://BUCKET"),
+        ("GRADSUM_STORAGE_URL", "s3://key:secret@bucket/b", "must be s3://BUCKET"),
+        ("GRADSUM_STORAGE_S3_ENDPOINT", "minio:9000", "must begin with http"),
+        ("GRADSUM_STORAGE_S3_SECRET_ACCESS_KEY", "secret", "GRADSUM_STORAGE_S3_ACCESS_KEY_ID and"),
+        ("GRADSUM_STORAGE_CACHE_BYTES", "0", "it should be greater than or equal to 1"),
         ("GRADSUM_MLFLOW_TRACKING_URI", "localhost:5000", "must begin with http"),
         ("GRADSUM_DATABASE_URL", "mysql://me:secret@there", "must begin with sqlite"),
     ],
@@ -77,6 +85,17 @@ def test_a_wrong_value_is_one_sentence_that_names_its_variable(
     assert message.endswith(".")
     assert "\n" not in message
     assert "secret" not in message
+
+
+def test_a_bucket_has_its_copies_beside_what_a_directory_would_hold(tmp_path: Path) -> None:
+    keys = {"storage_s3_access_key_id": "key", "storage_s3_secret_access_key": "word-that-nobody-sees"}
+    settings = load_settings(storage_url="s3://my-bucket/gradsum/", data_dir=str(tmp_path), **keys)
+    assert (settings.storage_url, settings.has_bucket) == ("s3://my-bucket/gradsum", True)
+    storage = storage_of(settings.storage_environment())
+    assert (storage.url, storage.root) == (settings.storage_url, settings.storage)
+    assert settings.storage == tmp_path / "storage-cache"
+    assert "word-that-nobody-sees" not in repr(settings)
+    assert storage_of(load_settings(data_dir=str(tmp_path)).environment()).root == tmp_path / "storage"
 
 
 def test_with_tokens_any_address_may_be_listened_on(tmp_path: Path) -> None:

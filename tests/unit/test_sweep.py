@@ -1,10 +1,13 @@
 """What killed processes leave goes, and nothing that anyone still needs or writes."""
 
 import os
+import time
 from pathlib import Path
 
 from service.making import making
 from service.sweep import MADE_SECONDS, MATRIX_DAYS, STALE_SECONDS, sweep
+from tests.object_server import object_server
+from workers.storage import Directory
 
 NOW = 2_000_000_000.0
 
@@ -19,7 +22,7 @@ def test_only_stale_leavings_are_swept(tmp_path: Path) -> None:
     make(tmp_path / "uploads" / "ds_unknown", NOW - STALE_SECONDS - 1)
     make(tmp_path / "uploads" / "ds_coming", NOW - 1)
     make(tmp_path / "jobs" / ".job", NOW - STALE_SECONDS - 1)
-    swept = sweep(tmp_path, lambda key: key == "ds_known", lambda key: key == "needed", NOW)
+    swept = sweep(Directory(tmp_path), {"ds_known"}, {"needed"}, NOW)
     assert {path.name for path in swept} == {*stale, ".matrix-a1b2", "ds_unknown"}
     assert not any(path.exists() for path in swept)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")}
@@ -35,22 +38,40 @@ def test_what_is_being_made_is_not_swept_however_long_its_file_is_read(tmp_path:
     make(tmp_path / "datasets" / ".ancient-a1b2" / "000000.npy", NOW - MADE_SECONDS - 1)
     make(tmp_path / "matrices" / ".left-a1b2" / "X.npy", NOW - STALE_SECONDS - 1)
     with making(tmp_path / "datasets"), making(tmp_path / "datasets"):
-        swept = sweep(tmp_path, lambda _: False, lambda _: True, NOW)
+        swept = sweep(Directory(tmp_path), set(), set(), NOW)
     assert {path.name for path in swept} == {".ancient-a1b2", ".left-a1b2"}
-    assert sweep(tmp_path, lambda _: False, lambda _: True, NOW) == [surveyed]
+    assert sweep(Directory(tmp_path), set(), set(), NOW) == [surveyed]
 
 
 def test_a_matrix_goes_a_week_after_the_last_job_that_used_it(tmp_path: Path) -> None:
     long_ago = NOW - MATRIX_DAYS * 86_400 - 1
     for name, touched in {"needed": long_ago, "forgotten": long_ago, "fresh": NOW - STALE_SECONDS - 1}.items():
         make(tmp_path / "matrices" / name / "X.npy", touched)
-    swept = sweep(tmp_path, lambda _: False, lambda key: key == "needed", NOW)
+    swept = sweep(Directory(tmp_path), set(), {"needed"}, NOW)
     assert [path.name for path in swept] == ["forgotten"]
     assert sorted(path.name for path in (tmp_path / "matrices").iterdir()) == ["fresh", "needed"]
 
 
+def test_a_bucket_is_swept_by_what_it_says_and_each_node_by_what_lies_there(tmp_path: Path) -> None:
+    now = time.time()
+    with object_server() as server:
+        storage = server.storage(tmp_path)
+        for name in ("uploads/ds_known", "uploads/ds_unknown"):
+            make(tmp_path / name, now)
+            storage.keep(tmp_path / name)
+        for name in ("matrices/needed", "matrices/other"):
+            make(tmp_path / name / "matrix.json", now)
+            storage.keep(tmp_path / name)
+        assert sweep(storage, set(), set(), now) == []
+        later = now + MATRIX_DAYS * 86_400 + 60
+        make(tmp_path / "matrices" / ".key-a1b2" / "X.npy", later - STALE_SECONDS - 1)
+        swept = sweep(storage, {"ds_known"}, {"needed"}, later)
+        assert {path.name for path in swept} == {"ds_unknown", "other", ".key-a1b2"}
+        assert server.kept() == {"uploads/ds_known", "matrices/needed/matrix.json"}
+
+
 def test_a_storage_that_is_not_there_yet_has_nothing_to_sweep(tmp_path: Path) -> None:
-    assert sweep(tmp_path / "storage", lambda _: False, lambda _: False, NOW) == []
+    assert sweep(Directory(tmp_path / "storage"), set(), set(), NOW) == []
 
 
 def make(path: Path, touched: float) -> None:

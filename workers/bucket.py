@@ -1,0 +1,173 @@
+"""A bucket as storage: what it holds is the truth, what lies below `root` are copies for the processes of this node."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from workers.cache import Cache
+from workers.files import publish_directory, remove, sync_directory
+from workers.object_store import Found, ObjectStore
+from workers.storage import Kept, StorageUnavailableError, check_writable
+
+MARKERS = {"datasets": "columns.json", "matrices": "matrix.json", "model": "model.json"}
+"""By where a directory lies, or is named, the file that describes it. It is kept last: without it, nothing is there."""
+THREADS = 8
+
+
+class Bucket:
+    """The storage of processes that share no directory."""
+
+    slowest_bytes_per_second = 5e6
+
+    def __init__(self, root: Path, store: ObjectStore, cache_bytes: int) -> None:
+        self.root = root
+        self.url = store.place.url
+        self.cache = Cache(root, cache_bytes)
+        self._store = store
+
+    def bring(self, path: Path) -> bool:
+        """Download it beside its place and rename it, unless it is here."""
+        key = self._key(path)
+        if not path.exists():
+            with self.cache.making(path), self._room():
+                if not path.exists() and not self._download(key, path):
+                    return False
+            self.cache.evict_sometimes()
+        self.cache.touch(path)
+        return True
+
+    @contextlib.contextmanager
+    def hold(self, path: Path) -> Iterator[None]:
+        """No process of this node takes it out of the cache meanwhile."""
+        self._key(path)
+        with self.cache.used(path):
+            self.bring(path)
+            yield
+
+    def keep(self, path: Path) -> None:
+        """Upload what the bucket lacks of it; of a directory, its marker last and each time, as its time of use."""
+        key = self._key(path)
+        self.cache.touch(path)
+        if path.is_dir():
+            self._upload_directory(key, path)
+        else:
+            self._upload(path, key)
+        self.cache.evict_sometimes()
+
+    def distrust(self, path: Path) -> bool:
+        """Remove the copy."""
+        remove(path)
+        return True
+
+    def drop(self, path: Path) -> None:
+        """Of a directory, the marker goes first. Copies on other nodes leave their caches in time."""
+        key = self._key(path)
+        remove(path)
+        marker = _marker(path)
+        if marker is not None:
+            self._store.delete(f"{key}/{marker}")
+        self._store.delete(key)
+
+    def reach(self) -> None:
+        """StorageUnavailableError where the bucket does not answer."""
+        self._store.reach()
+
+    def check(self) -> None:
+        """StorageUnavailableError where the bucket or the cache can't be written and read."""
+        check_writable(self.root)
+        self._store.check()
+
+    def listed(self, place: str) -> list[Kept]:
+        """What the bucket holds there."""
+        newest: dict[str, float] = {}
+        for found in self._store.find(place):
+            name = found.name.partition("/")[0]
+            newest[name] = max(newest.get(name, 0.0), found.touched)
+        return [Kept(self.root / place / name, changed) for name, changed in newest.items() if name]
+
+    def _key(self, path: Path) -> str:
+        if not path.is_relative_to(self.root):
+            raise StorageUnavailableError(
+                f"{path} is not below {self.root}: GRADSUM_DATA_DIR has to be the same on all nodes.", refused=True
+            )
+        return path.relative_to(self.root).as_posix()
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        """A full disk of this node is no reason to give up what can be brought later."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            way_out = "make room there, or lower GRADSUM_STORAGE_CACHE_BYTES"
+            raise StorageUnavailableError(f"{self.root} has no room left for a copy: {way_out}.") from error
+
+    def _download(self, key: str, path: Path) -> bool:
+        """Whether the bucket has it: then it is here, whole."""
+        found = self._store.find(key)
+        marker = _marker(path)
+        names = {each.name for each in found}
+        if not found or (marker is not None and marker not in names):
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # it was dropped meanwhile
+            if names == {""}:
+                self._download_file(key, path)
+            else:
+                self._download_directory(key, found, path)
+            return True
+        return False
+
+    def _download_file(self, key: str, path: Path) -> None:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                self._store.get(key, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+    def _download_directory(self, key: str, found: list[Found], path: Path) -> None:
+        with tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=f".{path.name}-", ignore_cleanup_errors=True
+        ) as temporary:
+
+            def get(each: Found) -> None:
+                with (Path(temporary) / each.name).open("wb") as file:
+                    self._store.get(f"{key}/{each.name}", file)
+
+            with ThreadPoolExecutor(THREADS) as pool:
+                list(pool.map(get, (each for each in found if "/" not in each.name)))
+            publish_directory(Path(temporary), path)
+
+    def _upload_directory(self, key: str, path: Path) -> None:
+        marker = _marker(path)
+        there = {found.name: found.bytes for found in self._store.find(key)}
+        if marker in there and self._store.read(f"{key}/{marker}") != (path / marker).read_bytes():
+            there = {}
+            self._store.delete(f"{key}/{marker}")
+        elif marker is not None and marker not in there:
+            there = {}  # of another try, perhaps with other bytes
+        files = [file for file in path.iterdir() if file.name != marker and there.get(file.name) != file.stat().st_size]
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda file: self._upload(file, f"{key}/{file.name}"), files))
+        if marker is not None:
+            self._upload(path / marker, f"{key}/{marker}")
+
+    def _upload(self, path: Path, key: str) -> None:
+        self._store.put(path, key, lambda: self.cache.touch(path))
+
+
+def _marker(path: Path) -> str | None:
+    """The name of the file that describes a directory; None where the record says whether it is whole."""
+    return MARKERS.get("model" if path.name == "model" else path.parent.name)

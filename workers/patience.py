@@ -1,0 +1,41 @@
+"""Waits for the storage, so that training that is done, or about to begin, is not lost because S3 is away."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from workers.storage import Storage, StorageUnavailableError
+
+PATIENCE_SECONDS = 600.0
+RETRY_SECONDS = 2.0
+
+T = TypeVar("T")
+
+
+def patiently(work: Callable[[], T], on_wait: Callable[[str | None], None], seconds: float = PATIENCE_SECONDS) -> T:
+    """What `work` returns. While the storage is away it is tried again, and `on_wait` is told why, or None at the end.
+
+    StorageUnavailableError where that takes longer than `seconds`; `on_wait` may raise to give up before.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = work()
+        except StorageUnavailableError as error:
+            on_wait(str(error))
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            on_wait(None)
+            return found
+
+
+def check_same(storage: Storage, url: str) -> None:
+    """StorageUnavailableError where this node has another storage than the bucket `url`, or has one and should not."""
+    if storage.url != url:
+        ours, theirs = storage.url or "a directory", url or "a directory"
+        raise StorageUnavailableError(
+            f"This node keeps files in {ours}, the dispatcher in {theirs}: both need the same GRADSUM_STORAGE_URL.",
+            refused=True,
+        )
