@@ -41,7 +41,7 @@ class Web(BaseHTTPRequestHandler):
         self.answer(b"\n<!DOCTYPE html><title>Log in</title>", Content_Type="text/csv")
 
     def do_bomb(self) -> None:
-        self.answer(gzip.compress(b"0" * 10**8, 9), Content_Encoding="gzip")
+        self.answer(10 * gzip.compress(b"0" * 9_000_000, 9), Content_Encoding="gzip")  # quick to make
 
     def do_packed(self) -> None:
         self.answer(gzip.compress(ROWS[:100]) + gzip.compress(ROWS[100:]), Content_Encoding="gzip")
