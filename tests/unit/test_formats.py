@@ -134,7 +134,7 @@ def test_arrays_in_either_order_are_the_same_columns(tmp_path: Path, write: Any)
     assert found[0] == found[1]
     columns = [read_columns(tmp_path / f"{name}.dataset", ["x0", "x6"]) for name in ("rows", "columns")]
     for name, place in (("x0", 0), ("x6", 6)):
-        assert all(np.array_equal(each[name].values, values[:, place]) for each in columns)
+        assert all(np.array_equal(each[name].values[:], values[:, place]) for each in columns)
 
 
 @pytest.mark.parametrize("write", [np.save, np.savez])

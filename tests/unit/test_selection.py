@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.column_statistics import statistics_of
 from tests.columns import drawn, numbers
 from workers.dataset import Column
-from workers.distinct import Piles, count_distinct, counted, most_frequent
+from workers.distinct import Piles, count_distinct, most_frequent, tally
 from workers.files import scratch_directory
 from workers.selection import in_one_group, keys_of_numbers, numbers_of_keys, select
 from workers.split import split_by_time
@@ -52,7 +52,7 @@ def test_equal_words_lie_in_one_pile_and_all_words_in_some(tmp_path: Path, monke
     piles = Piles(tmp_path, "some", len(words))
     for part in np.split(words, [10, 1000, 1001]):
         piles.add(part)
-    found = [counted(pile) for pile in piles]
+    found = [tally(pile) for pile in piles]
     assert len(found) > 8
     distinct, counts = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.argsort(distinct)
