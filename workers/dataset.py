@@ -73,8 +73,8 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     return metadata
 
 
-def read_columns(directory: Path, names: Iterable[str]) -> dict[str, Column]:
-    """The named columns.
+def read_columns(directory: Path, names: Iterable[str], field: str = "dataset") -> dict[str, Column]:
+    """The named columns of the dataset that `field` of a job's spec names.
 
     DataError `column_not_found` names one that the dataset does not have, `data_changed` a file that does not hold what
     was written.
@@ -90,7 +90,7 @@ def read_columns(directory: Path, names: Iterable[str]) -> dict[str, Column]:
             nearest = difflib.get_close_matches(name, described, n=1)
             hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
             raise DataError(f"The dataset has no column '{name}'.{hint}", code="column_not_found")
-        columns[name] = _column(directory, *described[name])  # from here on a change is noticed when it is read
+        columns[name] = _column(directory, *described[name], field)  # from here on a change is noticed when it is read
         _check_files(directory, written[f"{described[name][0]:06d}"])
     return columns
 
@@ -113,11 +113,11 @@ def _hashes(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _column(directory: Path, place: int, description: dict[str, Any]) -> Column:
+def _column(directory: Path, place: int, description: dict[str, Any], field: str) -> Column:
     kind, categories = description["type"], description["categories"]
 
     def stored(suffix: str = "") -> StoredArray:
-        return StoredArray(directory / f"{place:06d}{suffix}.npy")
+        return StoredArray(directory / f"{place:06d}{suffix}.npy", field)
 
     return Column(
         name=description["name"],

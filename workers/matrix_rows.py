@@ -46,7 +46,7 @@ def read_validation_rows(own: Source, directory: Path, request: MatrixRequest, s
     weights = [] if request.weight_column is None else [request.weight_column]
     used = [*request.targets, *request.features, *weights]
     try:
-        theirs = read_columns(directory, used)
+        theirs = read_columns(directory, used, "validation_dataset")
         _check(theirs, request, read_metadata(directory)["first_row"])
     except DataError as error:
         message = f"In the validation dataset: {error.message}"

@@ -41,15 +41,16 @@ class StoredArray:
     made.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, field: str = "dataset") -> None:
+        """`field` is where errors say that the array comes from."""
+        self._path, self._field = path, field
         try:
             with path.open("rb") as file:
                 np.lib.format.read_magic(file)
                 (self._length,), _, self.dtype = np.lib.format.read_array_header_1_0(file)
                 self._data, self._state = file.tell(), _state(file.fileno())
         except (OSError, ValueError):
-            raise changed(path.name) from None
+            raise changed(path.name, field) from None
 
     def __len__(self) -> int:
         """How many values there are."""
@@ -62,14 +63,14 @@ class StoredArray:
         try:
             descriptor = os.open(self._path, os.O_RDONLY)
         except OSError:
-            raise changed(self._path.name) from None
+            raise changed(self._path.name, self._field) from None
         try:
             is_same = self._state == _state(descriptor)
             read = os.preadv(descriptor, [values.view(np.uint8).data], self._data + first * self.dtype.itemsize)
         finally:
             os.close(descriptor)
         if not is_same or read != values.nbytes:
-            raise changed(self._path.name)
+            raise changed(self._path.name, self._field)
         return values
 
 
@@ -94,6 +95,7 @@ class ScratchArray:
     def __getitem__(self, rows: slice) -> Array:
         """The values of a range of rows, in memory."""
         first, last, _ = rows.indices(self._length)
+        os.utime(self._path)  # it is in use: whoever removes what killed processes left behind leaves it
         return np.fromfile(self._path, self.dtype, max(0, last - first), offset=first * self.dtype.itemsize)
 
 
@@ -194,13 +196,13 @@ def rechunked(arrays: Iterable[Array], length: int) -> Iterator[Array]:
         yield np.concatenate(pending)
 
 
-def changed(name: str) -> DataError:
+def changed(name: str, field: str = "dataset") -> DataError:
     """The error that names a file of a dataset that is not as it was written."""
     return DataError(
         f"The file {name} of the dataset is not as it was written: something changed it since. Nothing was trained on "
         f"it. Add the same data again under another name: that makes the file anew.",
         code="data_changed",
-        field="dataset",
+        field=field,
     )
 
 

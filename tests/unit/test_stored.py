@@ -1,5 +1,6 @@
 """Arrays and texts on disk are read in blocks, and never where they are not what was written."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,24 @@ def test_a_file_that_is_too_short_or_was_written_to_is_not_read(tmp_path: Path) 
     path.unlink()
     with pytest.raises(DataError, match=r"000000\.npy"):
         whole[:1]
+
+
+def test_the_error_names_the_dataset_that_an_array_is_of(tmp_path: Path) -> None:
+    np.save(tmp_path / "000000.npy", np.arange(3))
+    array = StoredArray(tmp_path / "000000.npy", "validation_dataset")
+    (tmp_path / "000000.npy").unlink()
+    with pytest.raises(DataError) as caught:
+        array[:]
+    assert caught.value.errors[0].field == "validation_dataset"
+
+
+def test_an_array_that_is_read_counts_as_in_use(tmp_path: Path) -> None:
+    """The sweep removes what nobody touched for ten minutes; a pass over many rows may take longer."""
+    array = ScratchArray(tmp_path / "a", np.uint8)
+    array.append(np.zeros(3, np.uint8))
+    os.utime(tmp_path / "a", (0, 0))
+    assert len(array[:2]) == 2
+    assert (tmp_path / "a").stat().st_mtime > 0
 
 
 def test_an_array_grows_at_its_end(tmp_path: Path) -> None:
