@@ -36,16 +36,16 @@ ROWS = st.lists(
         a=st.none() | st.integers(-3, 3).map(lambda n: n / 7),
         k=st.none() | st.sampled_from(["red", "grün", "blue"]),
         w=st.integers(1, 2),
-        x=st.integers(0, 9).map(lambda n: n / 3),
+        x=st.integers(0, 29).map(lambda n: n / 3),
         y=st.sampled_from(["no", "yes"]),
     ),
-    min_size=8,
+    min_size=24,
     max_size=60,
 )
 SPLITS = st.sampled_from(
     [
         {"by": "hash", "column": None},
-        {"by": "group", "column": "k"},
+        {"by": "group", "column": "x"},
         {"by": "row", "column": None},
         {"by": "time", "column": "x"},
         {"by": "time", "column": "y"},
