@@ -10,6 +10,7 @@ import pytest
 
 from service.ingest import ingest_file
 from tests.object_server import object_server
+from tests.preparing import ANSWER
 
 ROWS = "a,b\n" + "".join(f"{number},{number}\n" for number in range(40_000))
 IN_A_SMALL_ONE = 'mount -t tmpfs -o size=128k none "$1" && exec "$2" -c "$3" "$4"'
@@ -17,13 +18,6 @@ REQUEST = {
     "targets": ["b"], "task": "regression", "features": ["a"], "standardize": True, "dtype": "float32",
     "split": {"validation": 0.1, "test": 0.0, "by": "row", "column": None, "salt": ""},
 }  # fmt: skip
-ANSWER = """
-import json, os, sys
-from service.prepare import answer
-from workers.storage import storage_of
-print(json.dumps(answer(json.loads(sys.argv[1]), storage_of(os.environ))))
-"""
-
 BRING = """
 import json, sys
 from workers.storage import StorageUnavailableError, storage_of

@@ -91,7 +91,7 @@ def test_by_hand_it_waits_until_somebody_promotes_it(night: Nights) -> None:
     with night.database.write() as connection:
         model = models.of_job(connection, job.id)
         assert model is not None
-        models.promote_by_hand(connection, model, "looks good")
+        models.promote_by_hand(connection, model, "looks good", "someone")
     assert night.verdict(job)["verdict"] == "promoted"
     assert night.champion() == model.version
 
@@ -108,7 +108,7 @@ def test_what_was_not_promoted_and_then_is_by_hand_is_what_the_next_ones_are_hel
         models.record_verdict(connection, model, behind.as_json())
         jobs.record_verdict(connection, job.id, behind.as_json())
         model = models.required(connection, "default", "nightly", model.version)
-        models.promote_by_hand(connection, model, "the world has changed")
+        models.promote_by_hand(connection, model, "the world has changed", "someone")
         kept = models.required(connection, "default", "nightly", model.version).verdict
         assert kept == jobs.required(connection, job.id).verdict
         assert kept == {**behind.as_json(), "anchor": model.version}

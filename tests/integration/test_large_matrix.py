@@ -14,11 +14,11 @@ import pytest
 
 from service.ingest import ingest_file
 from service.resources import ENVIRONMENT
+from tests.preparing import ANSWER
 
 ROWS = 1_000_000
 LIMIT = 56 * 2**20
 """Less than the columns take."""
-ANSWER = "import json, sys; from service.prepare import answer; print(json.dumps(answer(json.loads(sys.argv[1]))))"
 NUMBERS = [f"x{place}" for place in range(8)]
 SPLIT = {"validation": 0.1, "test": 0.1, "by": "hash", "column": None, "stratify": False, "salt": ""}
 
