@@ -37,8 +37,7 @@ STORAGE = {  # what is empty in compose, and in the secret `gradsum-storage` of 
     "GRADSUM_STORAGE_CACHE_BYTES",
 }
 STORES = ("api", "dispatcher", "tracker", "ray-worker")
-NEVER_NEEDED = {"OPENBLAS_CORETYPE", "NPY_ENABLE_CPU_FEATURES", "MLFLOW_S3_ENDPOINT_URL", "GRADSUM_NOTIFY_SECRET"}
-OPTIONAL = NEVER_NEEDED | SOURCES | STORAGE
+OPTIONAL = {"OPENBLAS_CORETYPE", "NPY_ENABLE_CPU_FEATURES", "MLFLOW_S3_ENDPOINT_URL"} | SOURCES | STORAGE
 
 
 def compose() -> dict[str, Any]:
