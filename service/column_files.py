@@ -43,14 +43,6 @@ class ColumnFiles:
         with self._path(name).open("r+b") as file:
             return np.memmap(file, self._dtypes[name], "r+", self._write_header(file, name), (self._lengths[name],))
 
-    def replace(self, name: str, array: Array) -> None:
-        """Let the file hold this array and nothing else."""
-        self._flush()
-        self._path(name).unlink(missing_ok=True)
-        self._lengths.pop(name, None)
-        self._dtypes.pop(name, None)
-        self.append(name, array)
-
     def clear(self) -> None:
         """Begin again."""
         self._pending.clear()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.column_files import ColumnFiles
@@ -138,8 +137,6 @@ class TextColumn(GrowingColumn):
             return self._metadata("category") | {"categories": texts}
         if is_few:
             self._keep(texts)
-        elif self._kind == "date":
-            self._sort_kept()
         return self._metadata("date" if self._kind == "date" else "text")
 
     def _count_numbers(self, encoded: Any) -> None:  # noqa: ANN401 - a pyarrow.DictionaryArray
@@ -154,7 +151,11 @@ class TextColumn(GrowingColumn):
         if len(self._positions) > known:
             new = islice(reversed(self._positions), len(self._positions) - known)
             self._n_remembered_bytes += sum(len(each.encode()) + BYTES_OF_A_TEXT for each in new)
-            self._memory.note(self._place, Kept(self._n_remembered_bytes, self._kind == "category", self._let_go))
+            may_be = (
+                self._kind in {"undeclared", None} and len(self._positions) <= MOST_CATEGORIES and not self._is_long
+            )
+            if not may_be:
+                self._memory.note(self._place, Kept(self._n_remembered_bytes, self._kind == "category", self._let_go))
         if len(self._positions) > MOST_DECLARED_CATEGORIES:
             self._memory.forget(self._place)
             self._let_go()
@@ -187,21 +188,6 @@ class TextColumn(GrowingColumn):
         self._files.append(self._offsets, ends)
         self._files.append(self._text, np.frombuffer(b"".join(data), np.uint8))
         self._n_bytes = int(ends[-1]) if len(ends) else self._n_bytes
-
-    def _sort_kept(self) -> None:
-        """Put the list of texts in order, each once."""
-        if self._files is None:
-            return
-        offsets, data = self._files.mapped(self._offsets), self._files.mapped(self._text)
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-        kept = pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
-        distinct = pc.unique(kept)
-        distinct = distinct.take(pc.sort_indices(distinct))
-        self._files.remap(self._values, np.append(pc.index_in(kept, distinct).to_numpy(), np.int32(-1)))
-        _, ends, texts = distinct.buffers()
-        starts = np.frombuffer(ends, np.int64, len(distinct) + 1)
-        self._files.replace(self._offsets, starts)
-        self._files.replace(self._text, np.frombuffer(texts, np.uint8, int(starts[-1])))
 
 
 def growing_column(

@@ -4,6 +4,7 @@ Readers take as many rows as the footer declares, and leave the rest of a damage
 header is a Thrift structure in the compact protocol (parquet.thrift: PageHeader); nothing else is read of a page.
 """
 
+import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -26,15 +27,23 @@ Fields = dict[int, Any]
 
 
 def check_pages(file: BinaryIO, metadata: Any) -> None:  # noqa: ANN401 - a pyarrow.parquet.FileMetaData
-    """DataError `file_corrupt` where a column of a row group holds more values than it declares."""
-    for group in range(metadata.num_row_groups):
-        described = metadata.row_group(group)
+    """DataError `file_corrupt` where a column of a row group holds more values than it declares.
+
+    Or where all columns together are declared to have more bytes than the file: they would be gone through many times.
+    """
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    n_bytes = sum(group.column(place).total_compressed_size for group in groups for place in range(group.num_columns))
+    if n_bytes > file.seek(0, io.SEEK_END):
+        raise DataError(
+            f"The file declares columns of {n_bytes} bytes, more than it has: it is damaged.", code="file_corrupt"
+        )
+    for number, described in enumerate(groups, 1):
         for place in range(described.num_columns):
             column = described.column(place)
             held = max(column.num_values, sum(_values_of_pages(file, column)))
             if held > described.num_rows:  # no column is nested
                 raise DataError(
-                    f"The file declares {described.num_rows} rows in row group {group + 1} and holds {held} in column "
+                    f"The file declares {described.num_rows} rows in row group {number} and holds {held} in column "
                     f"'{column.path_in_schema}': it is damaged.",
                     code="file_corrupt",
                 )

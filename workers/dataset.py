@@ -39,8 +39,8 @@ class Column(NamedTuple):
     """The values of one column, in the order of the file.
 
     `type` is "number" (values: float64, 0.0 where missing), "category", "text" or "date" (values: int32
-    positions in `categories`, which are sorted by code point; -1 where missing; dates are texts in ISO 8601). A "text"
-    column of very many texts has them in no order, and some of them several times.
+    positions in `categories`, which are sorted by code point; -1 where missing; dates are texts in ISO 8601). A column
+    of very many texts or dates has them in no order, and some of them several times.
     `missing` is None where no value is missing. Read from a dataset, values, and texts and dates, stay on disk.
     """
 

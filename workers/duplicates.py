@@ -69,7 +69,7 @@ def _bits(column: Column, rows: slice) -> Words:
     if column.type == "number":
         bits = np.asarray(block.values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
         return bits if block.missing is None else np.where(block.missing, NO_NUMBER, bits)
-    if column.type != "text" or column.categories is None:
+    if column.type == "category" or column.categories is None:
         return block.values.astype(np.int64).view(np.uint64)
     texts = texts_at(column.categories, block.present)  # the same text may stand more than once in their list
     data = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)

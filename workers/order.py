@@ -106,7 +106,7 @@ def order_of(column: Column, scratch: Path) -> Order:
     """The order of the column's rows: numbers by value, texts by code point (ISO dates: by time)."""
     if column.categories is None:
         return NumberOrder(column.values)
-    if column.type != "text" or _is_sorted(column.categories):
+    if column.type == "category" or _is_sorted(column.categories):
         return CodeOrder(column.values, column.categories)
     return TextOrder(column.values, column.categories, scratch)
 

@@ -141,7 +141,8 @@ def listed(
     query = query.where(datasets.c.name == name) if name else query
     found: Page = page(connection, datasets, query, limit, after)
     columns = _columns_without_texts(connection, [row["id"] for row in found.rows])
-    return [Dataset(**row, columns=columns[row["id"]]) for row in found.rows], found.has_more
+    still = (row for row in found.rows if row["id"] in columns)  # unless one was deleted between the two queries
+    return [Dataset(**row, columns=columns[row["id"]]) for row in still], found.has_more
 
 
 def preparing(connection: Connection) -> list[DatasetOutline]:

@@ -7,9 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from service.column_types import numbers_of
+from service.column_files import ColumnFiles
+from service.column_types import Reading, numbers_of
 from service.csv_file import csv_source, open_csv
 from service.file_options import parse_options
+from service.growing import growing_column
 from service.ingest import ingest_file
 from service.statistics import Statistics
 from service.table_columns import reading_of
@@ -17,6 +19,7 @@ from service.text_memory import Kept, TextMemory
 from tests import corpus
 from workers.dataset import Column, read_columns
 from workers.errors import DataError
+from workers.split import split_by_time
 from workers.stored import texts_at
 
 MANY = 1_500_000
@@ -153,12 +156,25 @@ def test_columns_that_keep_most_let_go_first_and_declared_categories_last() -> N
     assert gone == ["small", "large", "category"]
 
 
-def test_dates_are_in_order_however_many_there_are(tmp_path: Path) -> None:
+def test_dates_split_by_time_however_many_there_are(tmp_path: Path) -> None:
     times = np.arange(150_000).astype("datetime64[s]")[::-1]
     _, columns = grown(tmp_path, corpus.parquet(corpus.table(t=times)))
-    assert columns["t"].values[:].tolist() == list(range(149_999, -1, -1))
     assert columns["t"].categories is not None
-    assert list(columns["t"].categories[:2]) == ["1970-01-01 00:00:00.000", "1970-01-01 00:00:01.000"]
+    assert texts_at(columns["t"].categories, columns["t"].values[-2:]) == [
+        "1970-01-01 00:00:01.000", "1970-01-01 00:00:00.000"
+    ]  # fmt: skip
+    split = split_by_time(columns["t"], 0.2, 0.1, scratch=tmp_path)
+    assert split.sizes == (105_000, 30_000, 15_000)
+    assert split.parts[:].tolist() == [2] * 15_000 + [1] * 30_000 + [0] * 105_000
+
+
+def test_many_columns_of_few_texts_are_all_categories(tmp_path: Path) -> None:
+    memory, files = TextMemory(1000), ColumnFiles(tmp_path)
+    reading = Reading(parse_options({}), ".", lambda row: row, has_types=True)
+    columns = [growing_column(f"c{place}", place, reading, files, "undeclared", memory) for place in range(4)]
+    for column in columns:
+        column.add(pa.array([f"some text number {number}" for number in range(900)]))
+    assert {column.finish()["type"] for column in columns} == {"category"}
 
 
 def test_statistics_of_parts_are_those_of_the_whole() -> None:
