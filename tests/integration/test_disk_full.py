@@ -56,7 +56,10 @@ def test_wherever_the_room_ends_a_matrix_is_not_built(tmp_path: Path, kibibytes:
     """Hashes, parts, numbers, words and rows lie on disk on the way; each of them may be what there is no room for."""
     (small := tmp_path / "small").mkdir()
     rows, random = 60_000, np.random.default_rng(0)
-    columns = {"a": pa.array(random.normal(size=rows), mask=random.random(rows) < 0.1), "b": random.integers(0, 2, rows)}
+    columns = {
+        "a": pa.array(random.normal(size=rows), mask=random.random(rows) < 0.1),
+        "b": random.integers(0, 2, rows),
+    }
     pyarrow.parquet.write_table(pa.table(columns), tmp_path / "rows.parquet")
     ingest_file(tmp_path / "rows.parquet", {}, tmp_path / "dataset", {})
     split = {"validation": 0.1, "test": 0.1, "by": "hash", "column": None, "salt": "", "stratify": True}
