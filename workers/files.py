@@ -34,7 +34,7 @@ def write_atomically(path: Path, data: bytes, like: os.stat_result | None = None
 def write_all(file: FileIO, data: bytes | memoryview) -> None:
     """Write all of `data` at the file's place; OSError where there is no room for it."""
     left = memoryview(data)
-    while len(left):  # the system may take less at once, as it does where the room ends
+    while left:  # the system may take less at once, as it does where the room ends
         left = left[file.write(left) :]
 
 

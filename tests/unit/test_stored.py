@@ -15,7 +15,6 @@ from workers.errors import DataError
 from workers.files import scratch_directory
 from workers.stored import ScratchArray, StoredArray, StoredTexts, rechunked
 
-
 FILLED = """
 import resource, signal, sys
 from pathlib import Path
