@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from workers.matrix import Matrix
-from workers.stored import blocks
+from workers.stored import spans
 
 Array = npt.NDArray[Any]
 Read = Callable[[slice], Array]
@@ -33,8 +33,9 @@ def linear_outputs(matrix: Matrix, targets: Read, weights: Read) -> Array:
 
 
 def _moments(X: Array) -> tuple[Array, Array]:
-    means = sum((block.sum(axis=0, dtype=np.float64) for block in blocks(X)), np.zeros(X.shape[1])) / len(X)
-    squares = sum((((block - means) ** 2).sum(axis=0) for block in blocks(X)), np.zeros(X.shape[1]))
+    zeros = np.zeros(X.shape[1])
+    means = sum((X[rows].sum(axis=0, dtype=np.float64) for rows in spans(len(X), BLOCK_ROWS)), zeros) / len(X)
+    squares = sum((((X[rows] - means) ** 2).sum(axis=0) for rows in spans(len(X), BLOCK_ROWS)), zeros)
     return means, np.where(squares > 0, np.sqrt(squares / len(X)), 1.0)
 
 
@@ -53,8 +54,7 @@ def _least_squares(matrix: Matrix, targets: Read, weights: Read, means: Array, d
     width = matrix.n_inputs + 1
     gram, moment = np.eye(width), np.zeros((width, len(matrix.targets)))
     gram[-1, -1] = 0.0  # the bias is free
-    for first in range(0, n, BLOCK_ROWS):
-        rows = slice(first, min(n, first + BLOCK_ROWS))
+    for rows in spans(n, BLOCK_ROWS):
         inputs = _standardised(matrix.X[rows], means, deviations)
         weighted = inputs * weights(rows)[:, None]
         gram += inputs.T @ weighted
@@ -69,13 +69,12 @@ def _softmax_regression(matrix: Matrix, targets: Read, weights: Read, means: Arr
         parameters = flat.reshape(shape)
         loss, gradient = 0.5 * float((parameters[:-1] ** 2).sum()), parameters.copy()
         gradient[-1] = 0.0
-        for first in range(0, n, BLOCK_ROWS):
-            rows = slice(first, min(n, first + BLOCK_ROWS))
+        for rows in spans(n, BLOCK_ROWS):
             inputs = _standardised(matrix.X[rows], means, deviations)
-            shares = _softmax(inputs @ parameters)
-            likelihood = np.log(np.maximum((shares * targets(rows)).sum(axis=1), np.finfo(np.float64).tiny))
-            loss -= float((weights(rows) * likelihood).sum())
-            gradient += inputs.T @ ((shares - targets(rows)) * weights(rows)[:, None])
+            shares, wanted, counts = _softmax(inputs @ parameters), targets(rows), weights(rows)
+            likelihood = np.log(np.maximum((shares * wanted).sum(axis=1), np.finfo(np.float64).tiny))
+            loss -= float((counts * likelihood).sum())
+            gradient += inputs.T @ ((shares - wanted) * counts[:, None])
         return loss / n, gradient.ravel() / n
 
     found = minimize(

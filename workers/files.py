@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 
@@ -28,6 +29,13 @@ def write_atomically(path: Path, data: bytes, like: os.stat_result | None = None
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def write_all(file: FileIO, data: bytes | memoryview) -> None:
+    """Write all of `data` at the file's place; OSError where there is no room for it."""
+    left = memoryview(data)
+    while left:  # the system may take less at once, as it does where the room ends
+        left = left[file.write(left) :]
 
 
 def publish_directory(temporary: Path, final: Path) -> None:

@@ -24,17 +24,19 @@ class Inputs:
             if isinstance(feature, CategoryFeature)
         }
 
-    def __call__(self, columns: Mapping[str, Column]) -> Array:
-        """The inputs, (rows, n_inputs); DataError names a column with numbers beyond the dtype."""
-        raw = {feature.name: self._raw(feature, columns[feature.name]) for feature in self._preprocessing.features}
+    def __call__(self, columns: Mapping[str, Column], rows: slice) -> Array:
+        """The inputs of these rows, (rows, n_inputs); DataError names a column with numbers beyond the dtype."""
+        raw = {
+            feature.name: self._raw(feature, columns[feature.name], rows) for feature in self._preprocessing.features
+        }
         with np.errstate(over="ignore"):
             inputs = transform(self._preprocessing, raw).astype(self._dtype)
         if not np.isfinite(inputs).all():
             self._refuse(inputs)
         return inputs
 
-    def _raw(self, feature: NumberFeature | CategoryFeature, column: Column) -> Array:
-        block = column.block(slice(None))
+    def _raw(self, feature: NumberFeature | CategoryFeature, column: Column, rows: slice) -> Array:
+        block = column.block(rows)
         if isinstance(feature, CategoryFeature):
             return np.asarray(self._positions[feature.name][block.values])
         return block.filled(feature.fill)

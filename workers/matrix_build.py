@@ -30,7 +30,9 @@ from .training_rows import filled_values
 from .weight_column import check_weights
 
 BLOCK_VALUES = 2**20
+"""So many inputs are in memory at once, or those of a row."""
 FEWEST_BLOCK_ROWS = 256
+"""So many rows are read at once, however many inputs they become."""
 
 
 def build(
@@ -145,7 +147,10 @@ def _write_rows(
     for source in sources:
         inputs_of = Inputs(preprocessing, source.columns, request.dtype)
         for rows, ends, columns in _blocks(source, [*used, *([] if named is None else [named])], length):
-            X.write(inputs_of(columns), ends)
+            for piece in spans(rows.stop, max(1, BLOCK_VALUES // preprocessing.n_inputs)):
+                X.write(
+                    inputs_of(columns, piece), [min(max(end, piece.start), piece.stop) - piece.start for end in ends]
+                )
             y.write(answers(classes, [columns[name].values[rows] for name in request.targets], request.dtype), ends)
             if weights is not None and named is not None:
                 weights.write(columns[named].values[rows], ends)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .files import write_all
+
 Array = npt.NDArray[Any]
 
 
@@ -36,7 +38,5 @@ class PartsFile:
             for part, (first, last) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
                 piece = data[first:last].reshape(-1).view(np.uint8).data
                 file.seek(self._places[part])
-                written = 0
-                while written < len(piece):  # the system may take less at once
-                    written += file.write(piece[written:])
+                write_all(file, piece)
                 self._places[part] += len(piece)

@@ -12,7 +12,7 @@ from workers.matrix_rows import MISSING_WAY_OUT
 from workers.spec import JobSpec
 
 Columns = Mapping[str, Mapping[str, Any]]
-"""By name: name, nulls, min (see `workers.dataset`)."""
+"""By name: name, type, nulls, min (see `workers.dataset`)."""
 
 
 def check_targets(spec: JobSpec, columns: Columns, rows: int) -> None:
@@ -49,7 +49,7 @@ def check_validation(spec: JobSpec, columns: Columns, rows: int) -> None:
 
 def _check_weights(spec: JobSpec, columns: Columns) -> None:
     column = None if spec.weight_column is None else columns[spec.weight_column]
-    if column is not None and (column["nulls"] or column["min"] < 0):
+    if column is not None and (column["type"] != "number" or column["nulls"] or column["min"] < 0):
         message = f"Column '{column['name']}' must hold a number of at least 0 in each row."
         raise SpecError(message, code="invalid_weights", field="weight_column")
 

@@ -19,6 +19,8 @@ from .stored import ScratchArray, Values, blocks, spans, texts_at
 from .weights import weights_of_counts
 
 Array = npt.NDArray[Any]
+BLOCK_TARGETS = 2**20
+"""So many of the training rows' targets are in memory at once."""
 TINY = np.finfo(np.float64).tiny
 """A probability of 0 costs as much as this one, so that every mean is finite."""
 
@@ -108,7 +110,13 @@ def _of_class(answers: Array, by_class: Array | None) -> Array:
 
 
 def _targets(answers: Sequence[Array], n_classes: int | None) -> Array:
-    return np.stack(answers, axis=1) if n_classes is None else np.eye(n_classes)[answers[0]]
+    return np.stack(answers, axis=1) if n_classes is None else _one_hot(answers[0], n_classes)
+
+
+def _one_hot(answers: Array, n_classes: int) -> Array:
+    found = np.zeros((len(answers), n_classes))
+    found[np.arange(len(answers)), answers] = 1.0
+    return found
 
 
 def _answers(column: Column, rows: slice, classes: Sequence[str | int | float] | None) -> Array:
@@ -148,7 +156,7 @@ def outputs(model: Model, rows: Rows) -> Array:
 def constant_outputs(training: TrainingRows, n_rows: int) -> Array:
     """What a model answers that knows no feature: the shares of the classes, or the means, of the training rows."""
     sums, total = np.zeros(1), 0.0
-    for rows in spans(training.n_rows):
+    for rows in spans(training.n_rows, max(1, BLOCK_TARGETS // (training.n_classes or len(training.answers)))):
         weights = training.loss_weights(rows)
         sums, total = sums + np.einsum("i,ij->j", weights, training.targets(rows)), total + weights.sum()
     return np.tile(sums / total, (n_rows, 1))

@@ -3,6 +3,7 @@
 By plain reads: the pages of a mapped file would count as this process's own memory for as long as they are mapped.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.errors import DataError
+from workers.files import write_all
 
 Array = npt.NDArray[Any]
 BLOCK_ROWS = 2**16
@@ -83,9 +85,9 @@ class ScratchArray:
         path.write_bytes(b"")
 
     def append(self, values: Array) -> None:
-        """Add values of the array's own type at its end."""
+        """Add values of the array's own type at its end; OSError where there is no room for them."""
         with self._path.open("ab", buffering=0) as file:
-            file.write(np.ascontiguousarray(values, self.dtype).view(np.uint8).data)
+            write_all(file, np.ascontiguousarray(values, self.dtype).view(np.uint8).data)
         self._length += len(values)
 
     def __len__(self) -> int:
@@ -93,10 +95,14 @@ class ScratchArray:
         return self._length
 
     def __getitem__(self, rows: slice) -> Array:
-        """The values of a range of rows, in memory."""
+        """The values of a range of rows, in memory; OSError where the file is shorter than what was written to it."""
         first, last, _ = rows.indices(self._length)
+        wanted = max(0, last - first)
         os.utime(self._path)  # it is in use: whoever removes what killed processes left behind leaves it
-        return np.fromfile(self._path, self.dtype, max(0, last - first), offset=first * self.dtype.itemsize)
+        values = np.fromfile(self._path, self.dtype, wanted, offset=first * self.dtype.itemsize)
+        if len(values) < wanted:
+            raise OSError(errno.EIO, "Something cut this file while it was in use. Try again.", self._path.name)
+        return values
 
 
 class StoredTexts:

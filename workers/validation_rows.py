@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from .dataset import Column
 from .errors import DataError
-from .stored import Values, blocks, texts_at
+from .stored import Values, texts_at
 from .targets import distinct_values
 
 Array = npt.NDArray[Any]
@@ -17,9 +17,10 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Recoded:
-    """The codes of another list of texts; `codes` has the new one for each old one, and for -1 at its end."""
+    """The codes of another list of texts: for each of `known`, which are ascending, the one in `codes`."""
 
     values: Values
+    known: Array
     codes: Array
 
     @property
@@ -33,13 +34,14 @@ class Recoded:
 
     def __getitem__(self, rows: slice) -> Array:
         """The new codes of a range of rows, in memory."""
-        return np.asarray(self.codes[self.values[rows]])
+        return np.asarray(self.codes[np.searchsorted(self.known, self.values[rows])])
 
 
 def recoded(column: Column, theirs: Column, *, is_target: bool) -> Column:
     """The column of the validation dataset, its texts in the codes of `column`, those that are new to it behind them.
 
-    DataError where one holds numbers and the other text, or where classes (`is_target`) are not known in training.
+    DataError where one holds numbers and the other text, or where classes (`is_target`) are too many or not known in
+    training. Texts that are neither classes nor a feature stay as they are.
     """
     if (column.type == "number") != (theirs.type == "number"):
         mine, other = ("numbers" if side.type == "number" else "text" for side in (column, theirs))
@@ -50,28 +52,42 @@ def recoded(column: Column, theirs: Column, *, is_target: bool) -> Column:
             field="validation_dataset",
         )
     if is_target:
-        _refuse_unknown_classes(column, theirs)
-    if column.categories is None or theirs.categories is None:
+        return _recoded_classes(column, theirs)
+    if not isinstance(column.categories, tuple) or not isinstance(theirs.categories, tuple):
         return theirs
-    place = {text: code for code, text in enumerate(column.categories[:])}
-    codes = [place.setdefault(text, len(place)) for text in theirs.categories[:]]
-    return theirs._replace(values=Recoded(theirs.values, np.array([*codes, -1], np.int32)), categories=tuple(place))
+    place = {text: code for code, text in enumerate(column.categories)}
+    codes = [-1, *(place.setdefault(text, len(place)) for text in theirs.categories)]  # -1 is a missing one
+    known = np.arange(-1, len(theirs.categories))
+    return theirs._replace(values=Recoded(theirs.values, known, np.array(codes, np.int32)), categories=tuple(place))
 
 
-def _refuse_unknown_classes(column: Column, theirs: Column) -> None:
-    known = distinct_values(column)
-    if column.categories is not None and theirs.categories is not None:
-        labels = set(texts_at(column.categories, known))
-        known = np.array([code for code, text in enumerate(theirs.categories[:]) if text in labels])
-    unknown = np.empty(0, theirs.values.dtype)
-    for block in blocks(theirs.values):
-        unknown = np.union1d(unknown, np.setdiff1d(block, known))[:SHOWN]
-    if len(unknown):
-        found = unknown.tolist() if theirs.categories is None else texts_at(theirs.categories, unknown)
-        shown = ", ".join(f"{label:g}" if isinstance(label, float) else repr(label) for label in found)
+def _recoded_classes(column: Column, theirs: Column) -> Column:
+    """With nothing but the texts of the classes in memory: their list may be one of very many texts."""
+    known, used = distinct_values(column), _classes_of_validation(theirs)
+    place = dict(zip(_labels(column, known), known.tolist(), strict=True))
+    labels = _labels(theirs, used)
+    unknown = sorted(label for label in labels if label not in place)[:SHOWN]
+    if unknown:
+        shown = ", ".join(f"{label:g}" if isinstance(label, float) else repr(label) for label in unknown)
         raise DataError(
             f"The validation dataset has classes in '{column.name}' that the dataset has not: {shown}. The model "
             f"could never answer with them. Remove these rows, or add some of each to the dataset.",
             code="unknown_classes",
             field="validation_dataset",
         )
+    if column.categories is None:
+        return theirs
+    codes = np.array([place[label] for label in labels], np.int32)
+    return theirs._replace(type=column.type, values=Recoded(theirs.values, used, codes), categories=column.categories)
+
+
+def _classes_of_validation(theirs: Column) -> Array:
+    try:
+        return distinct_values(theirs)
+    except DataError as error:
+        message = f"In the validation dataset: {error.message}"
+        raise DataError(message, code=error.code, field="validation_dataset") from None
+
+
+def _labels(column: Column, values: Array) -> list[Any]:
+    return values.tolist() if column.categories is None else texts_at(column.categories, values)

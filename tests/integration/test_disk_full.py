@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from service.ingest import ingest_file
@@ -13,7 +16,7 @@ from tests.object_server import object_server
 from tests.preparing import ANSWER
 
 ROWS = "a,b\n" + "".join(f"{number},{number}\n" for number in range(40_000))
-IN_A_SMALL_ONE = 'mount -t tmpfs -o size=128k none "$1" && exec "$2" -c "$3" "$4"'
+IN_A_SMALL_ONE = 'mount -t tmpfs -o size="$5"k none "$1" && exec "$2" -c "$3" "$4"'
 REQUEST = {
     "targets": ["b"], "task": "regression", "features": ["a"], "standardize": True, "dtype": "float32",
     "split": {"validation": 0.1, "test": 0.0, "by": "row", "column": None, "salt": ""},
@@ -45,7 +48,31 @@ def test_no_room_on_disk_is_said_as_what_it_is(tmp_path: Path, work: str) -> Non
         "ingest": {"path": str(tmp_path / "rows.csv"), "options": {}, "limits": {}},
     }  # fmt: skip
     message = json.dumps({"id": 1, "do": work, "destination": str(small / "made"), **messages[work]})
-    error = json.loads(said_in(small, ANSWER, message))["error"]
+    check_storage_full(said_in(small, ANSWER, message))
+
+
+@pytest.mark.parametrize("kibibytes", range(1000, 1700, 100))
+def test_wherever_the_room_ends_a_matrix_is_not_built(tmp_path: Path, kibibytes: int) -> None:
+    """Hashes, parts, numbers, words and rows lie on disk on the way; each of them may be what there is no room for."""
+    (small := tmp_path / "small").mkdir()
+    rows, random = 60_000, np.random.default_rng(0)
+    columns = {
+        "a": pa.array(random.normal(size=rows), mask=random.random(rows) < 0.1),
+        "b": random.integers(0, 2, rows),
+    }
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    ingest_file(tmp_path / "rows.parquet", {}, tmp_path / "dataset", {})
+    split = {"validation": 0.1, "test": 0.1, "by": "hash", "column": None, "salt": "", "stratify": True}
+    request = REQUEST | {"task": "classification", "missing_values": "most_frequent", "split": split}
+    message = {
+        "id": 1, "do": "build", "destination": str(small / "made"), "dataset_directory": str(tmp_path / "dataset"),
+        "request": request, "start": None,
+    }  # fmt: skip
+    check_storage_full(said_in(small, ANSWER, json.dumps(message), kibibytes))
+
+
+def check_storage_full(answer: str) -> None:
+    error = json.loads(answer)["error"]
     assert error["code"] == "storage_full"
     assert "no room left on disk" in error["message"]
 
@@ -63,9 +90,10 @@ def test_no_room_for_a_copy_of_what_a_bucket_has_is_waited_for(tmp_path: Path) -
     assert "GRADSUM_STORAGE_CACHE_BYTES" in said
 
 
-def said_in(small: Path, code: str, argument: str) -> str:
+def said_in(small: Path, code: str, argument: str, kibibytes: int = 128) -> str:
     """What Python code prints that finds a small file system at `small`."""
-    command = ["unshare", "-rm", "sh", "-c", IN_A_SMALL_ONE, "sh", str(small), sys.executable, code, argument]
+    arguments = [str(small), sys.executable, code, argument, str(kibibytes)]
+    command = ["unshare", "-rm", "sh", "-c", IN_A_SMALL_ONE, "sh", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if "unshare" in done.stderr or "mount" in done.stderr:
         pytest.skip(f"this machine lets nobody mount a small file system: {done.stderr.strip()}")

@@ -20,6 +20,7 @@ ROWS = 1_000_000
 LIMIT = 56 * 2**20
 """Less than the columns take."""
 NUMBERS = [f"x{place}" for place in range(8)]
+LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
 SPLIT = {"validation": 0.1, "test": 0.1, "by": "hash", "column": None, "stratify": False, "salt": ""}
 
 
@@ -58,6 +59,7 @@ def built(dataset: Path, destination: Path, limit: int, **changes: Any) -> dict[
     return answer
 
 
+@LINUX_ONLY
 @pytest.mark.parametrize(
     "changes",
     [
@@ -77,7 +79,22 @@ def test_many_rows_need_no_more_memory_than_a_few_blocks(
     assert answer["ok"]["training_rows"] == pytest.approx(0.8 * ROWS, rel=0.01)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+@LINUX_ONLY
+def test_rows_that_become_very_many_inputs_need_no_more_memory_than_a_few_of_them(tmp_path: Path) -> None:
+    """Of 60 columns with 1,000 categories each, 256 rows would take 120 MiB."""
+    names = [f"k{place}" for place in range(60)]
+    texts = np.array([f"v{number % 1000}" for number in range(2000)])
+    table = {name: np.roll(texts, place) for place, name in enumerate(names)} | {"y": np.arange(2000) % 2}
+    pyarrow.parquet.write_table(pa.table(table), tmp_path / "rows.parquet")
+    types = dict.fromkeys(names, "category")
+    ingest_file(tmp_path / "rows.parquet", {"types": types}, tmp_path / "dataset", {})
+    split = {"validation": 0.0, "test": 0.0, "by": "row", "column": None, "salt": ""}
+    changes = {"features": names, "split": split, "missing_values": "error", "max_categories": 1000}
+    answer = built(tmp_path / "dataset", tmp_path / "matrix", LIMIT, **changes)
+    assert answer["ok"]["n_inputs"] == 60 * 1001, answer
+
+
+@LINUX_ONLY
 def test_a_matrix_that_takes_too_much_memory_is_refused_with_the_way_out(dataset: Path, tmp_path: Path) -> None:
     error = built(dataset, tmp_path / "matrix", 2**20)["error"]
     assert (error["code"], "GRADSUM_LIMIT_INGEST_MEMORY_BYTES" in error["message"]) == ("matrix_too_large", True)

@@ -9,11 +9,12 @@ from workers.missing import check_features, check_targets, check_validation
 from workers.spec import JobSpec, parse
 
 COLUMNS: dict[str, dict[str, Any]] = {
-    "whole": {"name": "whole", "nulls": 0, "min": 1.0},
-    "gaps": {"name": "gaps", "nulls": 3, "min": 0.0},
-    "more": {"name": "more", "nulls": 1, "min": 0.0},
-    "empty": {"name": "empty", "nulls": 9, "min": None},
-    "debt": {"name": "debt", "nulls": 0, "min": -2.0},
+    "whole": {"name": "whole", "type": "number", "nulls": 0, "min": 1.0},
+    "gaps": {"name": "gaps", "type": "number", "nulls": 3, "min": 0.0},
+    "more": {"name": "more", "type": "number", "nulls": 1, "min": 0.0},
+    "empty": {"name": "empty", "type": "number", "nulls": 9, "min": None},
+    "kind": {"name": "kind", "type": "category", "nulls": 0, "min": None},
+    "debt": {"name": "debt", "type": "number", "nulls": 0, "min": -2.0},
 }
 FILL = "Set preprocessing.missing_values to mean or most_frequent, clean the file, or leave the column out."
 CLEAN = "Fill the column, or remove these rows in the file."
@@ -65,6 +66,7 @@ def test_a_validation_dataset_needs_the_same_values() -> None:
         (spec(features=["gaps"]), "missing_values", FILL),
         (spec(weight_column="gaps"), "invalid_weights", "'gaps' must hold a number of at least 0 in each row"),
         (spec(weight_column="debt"), "invalid_weights", "'debt' must hold"),
+        (spec(weight_column="kind"), "invalid_weights", "'kind' must hold a number"),
     ):
         found, field, message = refused(check_validation, wanted)
         assert (found, field, says in message) == (code, "validation_dataset", True), message

@@ -1,5 +1,6 @@
 """What rows cost under a model: the figures of the job itself, from raw columns, whatever the model's preprocessing."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,13 @@ import numpy as np
 import pytest
 
 from service.gate import Promotion
-from service.linear import linear_outputs
+from service.linear import _moments, linear_outputs
 from service.scoring import reference_of, reference_path, score
 from tests.gate.nights import Trained, ingested, judged, trained
 from workers.errors import DataError
 from workers.matrix import open_matrix
 from workers.model import load
-from workers.scoring import costs, outputs, read_rows, scores
+from workers.scoring import TrainingRows, constant_outputs, costs, outputs, read_rows, scores
 
 BODY: dict[str, Any] = {
     "target": "y",
@@ -160,3 +161,18 @@ def test_evidence_is_the_same_each_time(tmp_path: Path) -> None:
         )
 
     assert evidence() == evidence()
+
+
+def test_training_rows_of_many_classes_or_inputs_are_gone_through_in_little_memory() -> None:
+    rows, answers = 2**16, np.arange(2**16) % 500
+    inputs = np.tile(np.arange(200, dtype=np.float32), (rows, 1))
+    tracemalloc.start()
+    try:
+        shares = constant_outputs(TrainingRows([answers], np.ones(rows), 500, None), 1)
+        means, _ = _moments(inputs)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert shares.sum() == pytest.approx(1)
+    assert means.tolist() == list(range(200))
+    assert peak < 32 * 2**20

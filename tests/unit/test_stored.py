@@ -1,6 +1,9 @@
 """Arrays and texts on disk are read in blocks, and never where they are not what was written."""
 
+import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,19 @@ from hypothesis import strategies as st
 from workers.errors import DataError
 from workers.files import scratch_directory
 from workers.stored import ScratchArray, StoredArray, StoredTexts, rechunked
+
+FILLED = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from workers.stored import ScratchArray
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))
+try:
+    ScratchArray(Path(sys.argv[1]), np.uint64).append(np.arange(200, dtype=np.uint64))
+except OSError as error:
+    print(error.errno)
+"""
 
 
 def stored(path: Path, values: np.ndarray) -> StoredArray:
@@ -70,6 +86,21 @@ def test_an_array_grows_at_its_end(tmp_path: Path) -> None:
     for values in ([1, 2], [], [3]):
         array.append(np.array(values, np.uint8))
     assert (len(array), array[1:].tolist(), array[3:].tolist()) == (3, [2, 3], [])
+
+
+def test_values_for_which_there_is_no_room_are_an_error(tmp_path: Path) -> None:
+    """A system without room takes the first of the values, and says nothing."""
+    filled = subprocess.run([sys.executable, "-c", FILLED, tmp_path / "a"], capture_output=True, text=True, check=True)
+    assert filled.stdout == f"{errno.EFBIG}\n"
+
+
+def test_an_array_whose_file_was_cut_is_not_read(tmp_path: Path) -> None:
+    array = ScratchArray(tmp_path / "a", np.uint64)
+    array.append(np.arange(10, dtype=np.uint64))
+    os.truncate(tmp_path / "a", 40)
+    assert array[:5].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(OSError, match="cut this file"):
+        array[4:6]
 
 
 @settings(deadline=None)  # it writes files
