@@ -8,7 +8,7 @@ from workers.storage import StorageUnavailableError
 
 
 class Recently:
-    """Calls like `check`; what it found, good or bad, is the answer for `seconds`, also to those who asked meanwhile."""
+    """Called like `check`: what that found, good or bad, is the answer for `seconds`, also to who asked meanwhile."""
 
     def __init__(self, check: Callable[[], None], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._check = check
