@@ -7,6 +7,8 @@ from workers.counting import counted
 
 Step = Literal["wait", "cancel", "fail", "resolve", "prepare", "start", "restart"]
 
+FINGERPRINTS = "fingerprint_mismatch"
+
 
 class Facts(NamedTuple):
     """What the dispatcher knows beside the job's row."""
@@ -16,7 +18,8 @@ class Facts(NamedTuple):
     slots: int | None  # workers the cluster runs at once; None while there is no cluster
     free_slots: int
     lost_drivers: int = 0  # attempts that ended because their driver was lost
-    refusal: str | None = None  # why the last attempt was refused: the processes would compute other bits
+    refusal: str | None = None  # why the last attempt was refused: other bits, or a storage that can't be used
+    refusal_code: str = FINGERPRINTS
     pausing: bool = False  # it is too early to try again after a refusal
 
 
@@ -52,17 +55,20 @@ def decide(job: Job, facts: Facts) -> Decision:
 def waits_for_numerics(job: Job) -> bool:
     """Whether the job waits because the processes at hand would compute other bits, which its user may accept."""
     reason = (job.status_reason or {}).get("code")
-    return job.status == "starting" and reason == "fingerprint_mismatch" and not job.accept_other_numerics
+    return job.status == "starting" and reason == FINGERPRINTS and not job.accept_other_numerics
 
 
 def _next_attempt(job: Job, facts: Facts) -> Decision:
     if facts.lost_drivers >= job.spec["max_attempts"]:
         times = counted(facts.lost_drivers, "time")
         return Decision("fail", "driver_lost", f"Its driver was lost {times} (max_attempts).")
+    if job.plan is None:  # its training matrix is gone
+        return Decision("prepare", "waiting_for_data", "The training matrix is being built again.")
     placed = _place(job, facts)
-    if facts.refusal is None or job.accept_other_numerics or (placed.step == "start" and not facts.pausing):
+    accepted = facts.refusal_code == FINGERPRINTS and job.accept_other_numerics
+    if facts.refusal is None or accepted or (placed.step == "start" and not facts.pausing):
         return placed
-    return Decision("wait", "fingerprint_mismatch", facts.refusal)
+    return Decision("wait", facts.refusal_code, facts.refusal)
 
 
 def _ready_data(job: Job, facts: Facts) -> Decision | None:

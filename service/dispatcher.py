@@ -16,7 +16,7 @@ from typing import Any
 from service import resources
 from service.champions import Champions
 from service.child import Child, Lost, Message
-from service.decisions import Decision, Facts, decide, wanted_workers
+from service.decisions import FINGERPRINTS, Decision, Facts, decide, wanted_workers
 from service.facts import Sources
 from service.failures import fail, internal
 from service.imports.fetching import Fetching
@@ -213,7 +213,7 @@ class Dispatcher:
     def _let_train(self, job: Job, sources: Sources, decision: Decision) -> Decision:
         """`decision`, unless it is to prepare a schedule's job that is to wait, or is not to train at all."""
         for part in (self._scheduler, self._champions):
-            if decision.step == "prepare":
+            if decision.step == "prepare" and job.status == "queued":
                 decision = part.before_training(job, sources.dataset, decision)
         away = self._prepare.away or self._fetch.away
         if decision.code == "waiting_for_data" and away is not None:
@@ -248,8 +248,11 @@ class Dispatcher:
         if job.status == "starting" and job.id not in self._running:
             with self._database.read() as connection:
                 lost = jobs.lost_drivers(connection, job.id)
-        refusal, pausing = self._refusals.reason(job.id), self._refusals.is_pausing(job.id)
-        return Facts(sources.status, job.id in self._running, self._slots, free, lost, refusal, pausing)
+        facts = Facts(sources.status, job.id in self._running, self._slots, free, lost)
+        refusal, pausing = self._refusals.last(job.id), self._refusals.is_pausing(job.id)
+        if refusal is None:
+            return facts
+        return facts._replace(refusal=refusal.reason, refusal_code=refusal.code, pausing=pausing)
 
     def _has_driver(self, job: Job) -> bool:
         """Whether one has the job: then it says itself what it waits for."""
@@ -302,7 +305,8 @@ class Dispatcher:
                 return
             driver = answer["driver"]
             if job.numerics not in (None, driver["numerics"]) and not job.accept_other_numerics:
-                self._refusals.add(job.id, mismatch("the driver at hand", driver["numerics"], job.numerics))
+                reason = mismatch("the driver at hand", driver["numerics"], job.numerics)
+                self._refusals.add(job.id, FINGERPRINTS, reason)
                 self._release(job.id, keep=True)
                 return
             try:
@@ -398,7 +402,8 @@ class Dispatcher:
                 self._running[job_id].last_epoch = report["epochs"][-1]["epoch"]
         for job_id, outcome in ended.items():
             if outcome == "refused":
-                self._refusals.add(job_id, answer["jobs"][job_id]["reason"])
+                report = answer["jobs"][job_id]
+                self._refusals.add(job_id, report["code"], report["reason"])
             if outcome is not None:
                 self._release(job_id, keep=outcome in {"succeeded", "failed"})
                 self._log.info("attempt_ended", job_id=job_id, outcome=outcome)

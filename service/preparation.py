@@ -168,7 +168,7 @@ class Preparation:
                 plan=plan._asdict(),
                 matrix_key=key,
                 block_rows=plan.block_rows,
-                warnings=[*job.warnings, *matrix["warnings"]],
+                warnings=list(dict.fromkeys([*job.warnings, *matrix["warnings"]])),
                 status_reason=None,
             )
 

@@ -1,7 +1,7 @@
 """What the preparing process does for a request: brings files from the storage, works, and keeps what it made."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,10 @@ def work(message: Message, storage: Storage) -> dict[str, Any]:
 
 def _ingest(message: Message, storage: Storage) -> dict[str, Any]:
     path, destination, limits = Path(message["path"]), Path(message["destination"]), message["limits"]
-    storage.bring(path)
-    storage.bring(destination)
-    with memory_limit(limits.get("memory_bytes")), making(destination.parent):
-        found = ingest_file(path, message["options"], destination, limits)
-    storage.keep(destination)
+    with storage.hold(path), storage.hold(destination):
+        with memory_limit(limits.get("memory_bytes")), making(destination.parent):
+            found = ingest_file(path, message["options"], destination, limits)
+        storage.keep(destination)
     return found
 
 
@@ -66,26 +65,41 @@ def _fetch(message: Message, storage: Storage) -> dict[str, Any]:
 
 
 def _build(message: Message, storage: Storage) -> dict[str, Any]:
+    with storage.hold(Path(message["destination"])):
+        matrix = _matrix(message, storage)
+        storage.keep(Path(message["destination"]))
+        if message["start"] is not None:
+            _write_start(matrix, storage, **message["start"])
+    return matrix
+
+
+def _matrix(message: Message, storage: Storage) -> dict[str, Any]:
+    """What describes the training matrix, which is here and held; where it was not, or was damaged, it is built."""
     destination, other = Path(message["destination"]), message.get("validation_directory")
     matrix = kept_matrix(destination)
     if matrix is None and storage.bring(destination):  # of a copy that was damaged, another one
         matrix = kept_matrix(destination)
-    if matrix is None:
-        storage.drop(destination)
-        own, validation = Path(message["dataset_directory"]), Path(other) if other else None
-        directories = [directory for directory in (own, validation) if directory is not None]
+    if matrix is not None:
+        return matrix
+    storage.drop(destination)
+    own, validation = Path(message["dataset_directory"]), Path(other) if other else None
+    directories = [directory for directory in (own, validation) if directory is not None]
 
-        def built() -> dict[str, Any]:
-            for directory in directories:
-                storage.bring(directory)
-            with memory_limit(message.get("memory_bytes"), too_much_to_build), making(destination.parent):
-                return build(own, request_from_json(message["request"]), destination, validation)
+    def built() -> dict[str, Any]:
+        limit = memory_limit(message.get("memory_bytes"), too_much_to_build)
+        with _held(storage, directories), limit, making(destination.parent):
+            return build(own, request_from_json(message["request"]), destination, validation)
 
-        matrix = _with_fresh_copies(built, storage, directories)
-    storage.keep(destination)
-    if message["start"] is not None:
-        _write_start(matrix, storage, **message["start"])
-    return matrix
+    return _with_fresh_copies(built, storage, directories)
+
+
+@contextmanager
+def _held(storage: Storage, paths: Iterable[Path]) -> Iterator[None]:
+    """Those that the storage has are here, and stay here inside the block."""
+    with ExitStack() as held:
+        for path in paths:
+            held.enter_context(storage.hold(path))
+        yield
 
 
 def _with_fresh_copies(
@@ -107,9 +121,8 @@ def _write_start(
     matrix: dict[str, Any], storage: Storage, spec: dict[str, Any], source: str | None, destination: str
 ) -> None:
     model = None if source is None else Path(source)
-    if model is not None:
-        storage.bring(model)
-    write_start(JobSpec.model_validate(spec), matrix, model, Path(destination))
+    with _held(storage, [] if model is None else [model]):
+        write_start(JobSpec.model_validate(spec), matrix, model, Path(destination))
     storage.keep(Path(destination))
 
 
@@ -125,22 +138,21 @@ def _compare(message: Message, storage: Storage) -> dict[str, Any]:
             return {}
         if message["do"] == "measure":
             directory = Path(message["dataset_directory"])
-            storage.bring(directory)
-            return measure_data(found["champion"], directory)
+            with storage.hold(directory):
+                return measure_data(found["champion"], directory)
         matrix = Path(message["matrix_directory"])
-        storage.bring(found["challenger"].dataset_directory)
-        if message["linear"]:
-            storage.bring(matrix)
-        return score(
-            found["challenger"],
-            found["champion"],
-            found.get("anchor"),
-            matrix,
-            metric=message["metric"],
-            confidence=message["confidence"],
-            linear=message["linear"],
-            seed=message["seed"],
-        )
+        needed = [found["challenger"].dataset_directory, *([matrix] if message["linear"] else [])]
+        with _held(storage, needed):
+            return score(
+                found["challenger"],
+                found["champion"],
+                found.get("anchor"),
+                matrix,
+                metric=message["metric"],
+                confidence=message["confidence"],
+                linear=message["linear"],
+                seed=message["seed"],
+            )
 
 
 @contextmanager
@@ -149,13 +161,14 @@ def _at_hand(storage: Storage, candidates: "Iterable[Candidate]") -> Iterator[No
     from service.scoring import reference_path  # noqa: PLC0415 - see `_compare`
 
     new = []
-    for candidate in candidates:
-        storage.bring(candidate.model_directory)
-        reference = reference_path(candidate.model_directory)
-        if not storage.bring(reference):
-            storage.bring(candidate.dataset_directory)
-            new.append(reference)
-    yield
+    with ExitStack() as held:
+        for candidate in candidates:
+            held.enter_context(storage.hold(candidate.model_directory))  # and with it what else there is of its job
+            reference = reference_path(candidate.model_directory)
+            if not storage.bring(reference):
+                held.enter_context(storage.hold(candidate.dataset_directory))
+                new.append(reference)
+        yield
     for reference in new:
         if reference.exists():
             storage.keep(reference)

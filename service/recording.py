@@ -7,6 +7,7 @@ from service.paths import model_directory
 from service.store import jobs, metrics, models, tracking
 from service.store.database import Transaction
 from service.store.jobs import Job
+from workers.storage import MATRIX_GONE
 
 PROGRESS = ("epoch", "loss", "validation_loss", "validation_accuracy", "validation_r2")
 
@@ -39,6 +40,8 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     if state == "refused":
         jobs.end_attempt(connection, job_id, attempt, jobs.REFUSED)
         return "refused"
+    if report.get("reason") == MATRIX_GONE:
+        jobs.change(connection, jobs.required(connection, job_id), plan=None, matrix_key=None)
     reason = report.get("reason") or report.get("error", {}).get("message") or state
     jobs.end_attempt(connection, job_id, attempt, reason)
     return str(state)

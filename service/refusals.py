@@ -1,4 +1,4 @@
-"""Jobs whose attempts were refused, because the processes at hand would compute other bits than the job began with."""
+"""Jobs whose attempts were refused, because the processes at hand compute other bits, or have no use of the storage."""
 
 import time
 from collections.abc import Callable, Container
@@ -11,6 +11,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 10.0, 600.0
 class Refusal(NamedTuple):
     """Why, and until when no attempt is made."""
 
+    code: str
     reason: str
     until: float
     pause: float
@@ -23,16 +24,15 @@ class Refusals:
         self._clock = clock
         self._by_job: dict[str, Refusal] = {}
 
-    def add(self, job_id: str, reason: str) -> None:
+    def add(self, job_id: str, code: str, reason: str) -> None:
         """Make no attempt for a while."""
         last = self._by_job.get(job_id)
         pause = FIRST_PAUSE_SECONDS if last is None else min(2 * last.pause, LONGEST_PAUSE_SECONDS)
-        self._by_job[job_id] = Refusal(reason, self._clock() + pause, pause)
+        self._by_job[job_id] = Refusal(code, reason, self._clock() + pause, pause)
 
-    def reason(self, job_id: str) -> str | None:
+    def last(self, job_id: str) -> Refusal | None:
         """Why the job was refused last; None if it never was."""
-        refusal = self._by_job.get(job_id)
-        return None if refusal is None else refusal.reason
+        return self._by_job.get(job_id)
 
     def is_pausing(self, job_id: str) -> bool:
         """Whether it is too early to try again."""

@@ -1,11 +1,15 @@
 """A local server that speaks S3, and storages in it."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from pyarrow import fs
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
 
 from workers.bucket import Bucket
 from workers.object_store import ObjectStore, Place
@@ -19,17 +23,36 @@ class ObjectServer:
 
     def __init__(self, port: int = 0) -> None:
         self._port = port
+        self.requests: list[str] = []
+        """What was asked so far: method and URL."""
+        self.refuses: Callable[[str], bool] = lambda _request: False
+        """Which of the requests are answered with 403."""
+        self._app = DomainDispatcherApplication(create_backend_app)
         self.start()
 
     def start(self) -> None:
         """Answer again."""
-        self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
-        self._server.start()
-        self._port = self._server.get_host_and_port()[1]
+        self._server = make_server(
+            "127.0.0.1", self._port, self._answer, threaded=True, request_handler=MotoRequestHandler
+        )
+        self._port = self._server.port
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
         """Refuse connections."""
-        self._server.stop()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        asked = Request(environ)
+        request = f"{asked.method} {asked.full_path}"
+        self.requests.append(request)
+        if not self.refuses(request):
+            answered: Iterable[bytes] = self._app(environ, start_response)
+            return answered
+        asked.get_data()
+        body = "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>"
+        return Response(body, 403, content_type="application/xml")(environ, start_response)
 
     @property
     def address(self) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,8 @@ from workers.storage import Kept, StorageUnavailableError, check_writable
 
 MARKERS = {"datasets": "columns.json", "matrices": "matrix.json", "model": "model.json"}
 """By where a directory lies, or is named, the file that describes it. It is kept last: without it, nothing is there."""
+FRESH_SECONDS = 86_400.0
+"""So old, an equal marker is sent again: the sweep takes what nobody has used for some days."""
 THREADS = 8
 
 
@@ -41,15 +44,14 @@ class Bucket:
         return True
 
     @contextlib.contextmanager
-    def hold(self, path: Path) -> Iterator[None]:
+    def hold(self, path: Path) -> Iterator[bool]:
         """No process of this node takes it out of the cache meanwhile."""
         self._key(path)
         with self.cache.used(path):
-            self.bring(path)
-            yield
+            yield self.bring(path)
 
     def keep(self, path: Path) -> None:
-        """Upload what the bucket lacks of it; of a directory, its marker last and each time, as its time of use."""
+        """Upload what the bucket lacks of it; of a directory, its marker last and once a day, as its time of use."""
         key = self._key(path)
         self.cache.touch(path)
         if path.is_dir():
@@ -117,18 +119,18 @@ class Bucket:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # it was dropped meanwhile
             if names == {""}:
-                self._download_file(key, path)
+                self._download_file(key, found[0].bytes, path)
             else:
                 self._download_directory(key, found, path)
             return True
         return False
 
-    def _download_file(self, key: str, path: Path) -> None:
+    def _download_file(self, key: str, n_bytes: int, path: Path) -> None:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                self._store.get(key, file)
+                self._store.get(key, n_bytes, file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(path)
@@ -144,7 +146,7 @@ class Bucket:
 
             def get(each: Found) -> None:
                 with (Path(temporary) / each.name).open("wb") as file:
-                    self._store.get(f"{key}/{each.name}", file)
+                    self._store.get(f"{key}/{each.name}", each.bytes, file)
 
             with ThreadPoolExecutor(THREADS) as pool:
                 list(pool.map(get, (each for each in found if "/" not in each.name)))
@@ -152,20 +154,31 @@ class Bucket:
 
     def _upload_directory(self, key: str, path: Path) -> None:
         marker = _marker(path)
-        there = {found.name: found.bytes for found in self._store.find(key)}
-        if marker in there and self._store.read(f"{key}/{marker}") != (path / marker).read_bytes():
-            there = {}
-            self._store.delete(f"{key}/{marker}")
-        elif marker is not None and marker not in there:
-            there = {}  # of another try, perhaps with other bytes
-        files = [file for file in path.iterdir() if file.name != marker and there.get(file.name) != file.stat().st_size]
+        there = self._there(key, path)
+        files = [file for file in path.iterdir() if file.name != marker and not _is_equal(there.get(file.name), file)]
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda file: self._upload(file, f"{key}/{file.name}"), files))
-        if marker is not None:
+        if marker is not None and (marker not in there or time.time() - there[marker].touched > FRESH_SECONDS):
             self._upload(path / marker, f"{key}/{marker}")
+
+    def _there(self, key: str, path: Path) -> dict[str, Found]:
+        """What the bucket has of the directory; of another try, perhaps with other bytes, nothing counts."""
+        marker = _marker(path)
+        there = {found.name: found for found in self._store.find(key)}
+        if marker is None:
+            self._store.delete(key)
+        elif marker in there and self._store.read(f"{key}/{marker}") == (path / marker).read_bytes():
+            return there
+        elif marker in there:
+            self._store.delete(f"{key}/{marker}")
+        return {}
 
     def _upload(self, path: Path, key: str) -> None:
         self._store.put(path, key, lambda: self.cache.touch(path))
+
+
+def _is_equal(found: Found | None, file: Path) -> bool:
+    return found is not None and found.bytes == file.stat().st_size
 
 
 def _marker(path: Path) -> str | None:

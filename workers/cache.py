@@ -19,6 +19,8 @@ BUSY_SECONDS = 600.0
 """What was touched so lately may be in use: nobody takes it away."""
 OLDEST_SECONDS = 7 * 86_400.0
 """What nobody has touched for so long leaves anyway: it may be deleted for everyone else."""
+LEFT_SECONDS = 86_400.0
+"""What has a dot in front of its name is being made, or was left by a process that was killed: then it leaves."""
 EVICT_SECONDS = 60.0
 
 
@@ -71,8 +73,7 @@ class Cache:
         excess = sum(entry.bytes for entry in found) - self._limit_bytes
         gone = []
         for entry in sorted(found, key=lambda entry: entry.touched):
-            too_old = now - entry.touched > OLDEST_SECONDS
-            if (too_old or excess > 0) and now - entry.touched > BUSY_SECONDS and self._take_away(entry):
+            if _may_leave(entry, now - entry.touched, is_full=excess > 0) and self._take_away(entry):
                 excess -= entry.bytes
                 gone.append(entry.path)
         return gone
@@ -99,6 +100,12 @@ class Cache:
     def _entry(self, path: Path) -> Path:
         """What comes and goes as one: `jobs/job_1` for the files of a job, else the path itself."""
         return self.root.joinpath(*path.relative_to(self.root).parts[:2])
+
+
+def _may_leave(entry: Entry, idle_seconds: float, *, is_full: bool) -> bool:
+    if entry.path.name.startswith("."):
+        return idle_seconds > LEFT_SECONDS
+    return idle_seconds > (BUSY_SECONDS if is_full else OLDEST_SECONDS)
 
 
 def _measured(path: Path) -> Entry:

@@ -25,10 +25,10 @@ from workers.initialization import drawn_parameters, saved_parameters
 from workers.integrity import Seen, check_heads, check_unchanged, look
 from workers.model import save
 from workers.numerics import FingerprintMismatchError, mismatch
-from workers.patience import check_same, patiently
+from workers.patience import MatrixGoneError, check_same, hold_matrix, patiently
 from workers.preprocessing import from_json
 from workers.problem import Order, Problem, check_held_out, problem_of
-from workers.storage import AWAY, Storage, StorageUnavailableError, storage_of
+from workers.storage import AWAY, MATRIX_GONE, REFUSED, Storage, StorageUnavailableError, storage_of
 from workers.team import Team
 from workers.training import Callbacks, Figures, Trained, train
 
@@ -89,10 +89,13 @@ class Attempt:
                 "state": "gone",
                 "reason": f"a worker was lost or could not be started ({type(error).__name__})",
             }
-        except StorageUnavailableError:
-            self._outcome = {"state": "gone", "reason": AWAY}
+        except MatrixGoneError:
+            self._outcome = {"state": "gone", "reason": MATRIX_GONE}
+        except StorageUnavailableError as error:
+            refused = {"state": "refused", "code": REFUSED, "reason": str(error)}
+            self._outcome = refused if error.refused else {"state": "gone", "reason": AWAY}
         except FingerprintMismatchError as error:
-            self._outcome = {"state": "refused", "reason": error.message}
+            self._outcome = {"state": "refused", "code": error.code, "reason": error.message}
         except GradsumError as error:
             if error.code == "data_changed" and self._storage.distrust(Path(self._order.matrix_directory)):
                 self._outcome = {"state": "gone", "reason": "its copy of the training matrix was damaged"}
@@ -107,17 +110,16 @@ class Attempt:
             self._outcome = {"state": "failed", "error": {"code": "driver_failed", "message": message}}
 
     def _train(self) -> dict[str, Any]:
-        directory = Path(self._order.matrix_directory)
         with contextlib.ExitStack() as held:
-            patiently(lambda: self._bring(directory, held), self._wait)
-            return self._train_on(directory)
+            patiently(lambda: self._bring(held), self._wait)
+            return self._train_on(Path(self._order.matrix_directory))
 
-    def _bring(self, matrix: Path, held: contextlib.ExitStack) -> None:
+    def _bring(self, held: contextlib.ExitStack) -> None:
         """Have the files of the order here, the matrix for as long as `held` is open."""
         check_same(self._storage, self._order.storage)
         if self._order.initial_parameters is not None:
             self._storage.bring(Path(self._order.initial_parameters))
-        held.enter_context(self._storage.hold(matrix))
+        hold_matrix(self._storage, held, self._order)
 
     def _wait(self, reason: str | None) -> None:
         """Let the record say what is waited for."""

@@ -1,12 +1,17 @@
 """Files that are either whole or not there: written beside their place, synced, then renamed into it."""
 
+import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+
+REMOVED = ".removed-"
+"""In the name of a directory that is being taken away."""
 
 
 def write_atomically(path: Path, data: bytes, like: os.stat_result | None = None) -> None:
@@ -61,9 +66,15 @@ def scratch_directory(beside: Path | None = None) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Take away the file or the directory with all that is in it, if it is there."""
+    """Take away the file or the directory with all that is in it, if it is there.
+
+    Who is killed meanwhile leaves a directory whose name begins with a dot, never a half of `path`.
+    """
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        doomed = path if path.name.startswith(".") else path.with_name(f".{path.name}{REMOVED}{secrets.token_hex(4)}")
+        with contextlib.suppress(OSError):
+            path.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 

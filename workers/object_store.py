@@ -6,6 +6,7 @@ What goes wrong is a StorageUnavailableError that names the bucket and never a k
 import contextlib
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,26 +89,38 @@ class ObjectStore:
         with self._explained(), self._files.open_input_stream(self._whole(key)) as stream:
             return bytes(stream.read())
 
-    def get(self, key: str, file: IO[bytes]) -> None:
-        """Write an object to `file`; FileNotFoundError where it is not there."""
+    def get(self, key: str, n_bytes: int, file: IO[bytes]) -> None:
+        """Write an object of `n_bytes` to `file`; FileNotFoundError where it is not there."""
         with self._explained(), self._files.open_input_stream(self._whole(key)) as stream:
+            left = n_bytes
             while chunk := stream.read(CHUNK_BYTES):
-                file.write(chunk)
+                left -= file.write(chunk)
+        if left != 0:
+            raise StorageUnavailableError(f"The storage {self.place.url} sent a part of a file: it is tried again.")
 
     def put(self, path: Path, key: str, on_chunk: Callable[[], None]) -> None:
         """Make a file an object; it is there whole or not at all, whatever ends this process."""
+        whole = self._whole(key)
+        n_bytes = path.stat().st_size
         with path.open("rb") as file, self._explained():
-            stream = self._files.open_output_stream(self._whole(key))
+            stream = self._files.open_output_stream(whole)
             try:
                 while chunk := file.read(CHUNK_BYTES):
                     stream.write(chunk)
                     on_chunk()
                 stream.close()
             except BaseException:
-                with contextlib.suppress(OSError):  # closing makes an object of the part that was written
-                    stream.close()
-                    self._files.delete_file(self._whole(key))
+                self._delete_part(stream, whole, n_bytes)
                 raise
+
+    def _delete_part(self, stream: IO[bytes], whole: str, n_bytes: int) -> None:
+        """Closing makes an object of the part that was written. A whole one is of an earlier time, and stays."""
+        with contextlib.suppress(OSError):
+            stream.close()
+        with contextlib.suppress(OSError):
+            info = self._files.get_file_info(whole)
+            if info.type == fs.FileType.File and info.size != n_bytes:
+                self._files.delete_file(whole)
 
     def delete(self, key: str) -> None:
         """Take away the object of this key and all below it; nothing where there is none."""
@@ -127,14 +140,22 @@ class ObjectStore:
 
     def check(self) -> None:
         """StorageUnavailableError where an object can't be written, read, listed and deleted, soon."""
-        key = self._whole(f".check-{os.uname().nodename}-{os.getpid()}")
-        with self._explained():
+        key = self._whole(f".check-{os.uname().nodename}-{secrets.token_hex(8)}")
+        with self._explained(), self._nothing_missing():
             with self._quick.open_output_stream(key) as stream:
                 stream.write(b"1")
             with self._quick.open_input_stream(key) as stream:
                 stream.read()
             self._quick.get_file_info(fs.FileSelector(self._whole("").rstrip("/")))
             self._quick.delete_file(key)
+
+    @contextlib.contextmanager
+    def _nothing_missing(self) -> Iterator[None]:
+        """What was written a moment ago has to be there."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise StorageUnavailableError(self._sentence("NO_SUCH_KEY")) from None
 
     def _whole(self, key: str) -> str:
         return "/".join(part for part in (self.place.bucket, self.place.prefix, key) if part)

@@ -14,6 +14,10 @@ from workers.files import remove
 
 AWAY = "the storage did not answer"
 """Why an attempt ended whose driver could not bring or keep its files."""
+REFUSED = "waiting_for_storage"
+"""The code of a job's reason to wait where an attempt was refused because its storage can't be used."""
+MATRIX_GONE = "its training matrix is not in the storage any more"
+"""Why an attempt ended before which the matrix has to be built again."""
 SCHEME = "s3://"
 CACHE_BYTES = 20 * 10**9
 CACHE = "storage-cache"
@@ -51,8 +55,8 @@ class Storage(Protocol):
         """Have the file or the directory here, whole; whether it is."""
         ...
 
-    def hold(self, path: Path) -> AbstractContextManager[None]:
-        """`bring` it, and have it stay here inside the block."""
+    def hold(self, path: Path) -> AbstractContextManager[bool]:
+        """`bring` it, and have it stay here inside the block; whether it is here."""
         ...
 
     def keep(self, path: Path) -> None:
@@ -93,9 +97,9 @@ class Directory:
         """Whether it is there."""
         return path.exists()
 
-    def hold(self, path: Path) -> AbstractContextManager[None]:  # noqa: ARG002 - as the protocol has it
+    def hold(self, path: Path) -> AbstractContextManager[bool]:
         """Nothing takes it away."""
-        return nullcontext()
+        return nullcontext(path.exists())
 
     def keep(self, path: Path) -> None:
         """It is kept already."""

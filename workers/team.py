@@ -17,8 +17,10 @@ from workers.batches import Batch, Step
 from workers.errors import DataError
 from workers.gradients import Combine, ShardGradients, Share, combine
 from workers.numerics import FingerprintMismatchError, mismatch
+from workers.patience import MatrixGoneError
 from workers.problem import Order, Problem, check_shards
 from workers.shards import Node, assign
+from workers.storage import StorageUnavailableError
 from workers.training import Sum
 from workers.worker import ShardWorker
 
@@ -122,6 +124,10 @@ class Team:
         n_bytes = self._problem.matrix.X.nbytes
         reading = n_bytes / BYTES_HASHED_PER_SECOND + n_bytes / self._slowest_bytes_per_second
         description = ray.get(answer, timeout=START_SECONDS + reading)
+        if "storage_refused" in description:
+            raise StorageUnavailableError(description["storage_refused"], refused=True)
+        if "matrix_gone" in description:
+            raise MatrixGoneError
         if description["data_changed"] is not None:
             raise DataError(description["data_changed"], code="data_changed")
         ours = numerics.fingerprint()

@@ -20,6 +20,7 @@ class Context(NamedTuple):
     settings: Settings
     database: Database
     storage: Storage
+    check_storage: Callable[[], None]
     load_model: Callable[[Path], Model]
 
 

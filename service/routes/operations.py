@@ -42,7 +42,7 @@ def healthz() -> JSONResponse:
 @router.get("/readyz")
 def readyz(context: InContext) -> JSONResponse:
     """503 without database or storage; other parts that do not work are shown as degraded."""
-    context.storage.check()
+    context.check_storage()
     with context.database.read() as connection:
         reports = components.listed(connection)
     now = datetime.now(UTC)

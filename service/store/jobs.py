@@ -12,7 +12,7 @@ from service.store import notifications
 from service.store.database import as_text, now
 from service.store.pages import page
 from service.store.tables import attempts, datasets, idempotency_keys, jobs, tracking, transitions
-from workers.storage import AWAY
+from workers.storage import AWAY, MATRIX_GONE
 
 LONGEST_REASON = 2000
 SERVICE_RESTARTED = "the service that held its driver was restarted"
@@ -20,7 +20,7 @@ SERVICE_STOPPED = "the service was stopped"
 REFUSED = "fingerprint_mismatch"
 NOT_STARTED = "its driver could not be started"
 CLUSTER_LOST = "the Ray cluster that held its driver was lost"
-BLAMELESS = (NOT_STARTED, CLUSTER_LOST, AWAY)
+BLAMELESS = (NOT_STARTED, CLUSTER_LOST, AWAY, MATRIX_GONE)
 """Ends that are hardly the job's fault."""
 MOST_BLAMELESS = 20
 """As many such ends of one job are no accident: then they count, so that no job is tried for ever."""

@@ -13,6 +13,7 @@ from workers.matrix import MatrixRequest
 from workers.problem import Order
 from workers.resolve import DatasetFacts, Limits, resolve
 from workers.spec import JobSpec, parse
+from workers.storage import MATRIX_GONE
 
 ROWS = "a,b\n" + "".join(f"{number},{number % 2}\n" for number in range(60))
 LIMITS = Limits(10**9, 10**7, 4096, 1024)
@@ -37,6 +38,17 @@ def ended(order: Order, storage: Bucket) -> dict[str, Any]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return report
+
+
+def test_an_attempt_without_its_matrix_or_a_storage_it_may_use_says_so(tmp_path: Path) -> None:
+    with object_server() as server:
+        node = server.storage(tmp_path)
+        order = Order({}, {}, str(tmp_path / "matrices" / "gone"), str(tmp_path / "jobs" / "job_1" / "1"))
+        gone = ended(order._replace(storage=node.url), node)
+        assert (gone["state"], gone["reason"]) == ("gone", MATRIX_GONE)
+        elsewhere = ended(order._replace(storage="s3://elsewhere"), node)
+        assert (elsewhere["state"], elsewhere["code"]) == ("refused", "waiting_for_storage")
+        assert "both need the same GRADSUM_STORAGE_URL" in elsewhere["reason"]
 
 
 def damage(path: Path) -> None:

@@ -26,6 +26,8 @@ from workers.problem import Order, Problem, problem_of
 from workers.resolve import DatasetFacts, Limits, resolve
 from workers.shards import Node
 from workers.spec import parse
+from workers.storage import StorageUnavailableError
+from workers.worker import ShardWorker
 
 DIGITS = Path(__file__).parents[2] / "deploy" / "examples" / "digits" / "digits.csv"
 SHARDS = 8
@@ -202,6 +204,18 @@ def test_a_worker_with_another_kernel_is_refused_unless_accepted(
     accepting = team.Team(order._replace(accept_other_numerics=True), problem_of(order))
     assert "Nehalem" in accepting.other_numerics[0]["blas"]
     accepting.dismiss()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_that_can_t_have_the_matrix_says_why(dataset: tuple[Path, DatasetFacts], tmp_path: Path) -> None:
+    order = order_for(dataset, tmp_path, 2)
+    with pytest.raises(StorageUnavailableError, match="GRADSUM_STORAGE_URL") as error:
+        team.Team(order._replace(storage="s3://elsewhere"), problem_of(order))
+    assert error.value.refused
+    gone = order._replace(matrix_directory=str(tmp_path / "gone"))
+    actor = ray.remote(**team.ACTOR_OPTIONS)(ShardWorker).remote(gone, 0, 1)
+    assert ray.get(actor.describe.remote()) == {"matrix_gone": True}
+    ray.kill(actor)
 
 
 @pytest.mark.parametrize("rows", [1439, 1500, 1612])

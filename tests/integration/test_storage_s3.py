@@ -14,7 +14,7 @@ import pytest
 
 from service.client import FINAL, Client
 from service.connection import ApiError
-from tests.object_server import SECRET, ObjectServer, object_server
+from tests.object_server import BUCKET, PREFIX, SECRET, ObjectServer, object_server
 from tests.running_service import DIGITS, PROJECT, RunningService, running_service
 
 SECONDS = 120.0
@@ -123,12 +123,29 @@ def test_a_retrained_model_is_judged_from_what_the_bucket_has(scene: Scene) -> N
     assert any(key.endswith("/reference.json") for key in scene.server.kept())
 
 
+def is_ready(client: Client) -> bool:
+    try:
+        client.ready()
+    except ApiError:
+        return False
+    return True
+
+
+def wait_for_readiness(client: Client, *, ready: bool) -> None:
+    """Until /readyz answers so: it believes what it found last for some seconds."""
+    deadline = time.monotonic() + SECONDS
+    while is_ready(client) != ready:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_through_an_outage_the_api_says_so_and_jobs_wait_and_end_in_the_same_bits(scene: Scene) -> None:
     undisturbed = scene.trained(training={"epochs": 3000})
     job_id = scene.client.submit_job({**JOB, "training": {"epochs": 3000}})["id"]
     wait(scene.client, job_id, frozenset({"running"}))
     scene.server.stop()
     try:
+        wait_for_readiness(scene.client, ready=False)
         asked: list[Callable[[], object]] = [
             scene.client.ready,
             lambda: scene.client.add_dataset(DIGITS / "digits.csv", "in-vain"),
@@ -148,7 +165,23 @@ def test_through_an_outage_the_api_says_so_and_jobs_wait_and_end_in_the_same_bit
     assert ended["result"]["weights_sha256"] == undisturbed["result"]["weights_sha256"]
     assert ended["attempt"] == 1
     assert wait(scene.client, new, FINAL)["status"] == "succeeded"
+    wait_for_readiness(scene.client, ready=True)
     assert scene.client.ready()["components"]["storage"] == {"status": "ok"}
+
+
+def test_a_matrix_that_is_gone_is_built_again_before_the_job_goes_on(scene: Scene) -> None:
+    undisturbed = scene.trained(training={"epochs": 43, "dtype": "float64"})
+    first = scene.client.submit_job({**JOB, "training": {"epochs": 1_000_000}})["id"]
+    wait(scene.client, first, frozenset({"running"}))
+    job_id = scene.client.submit_job({**JOB, "training": {"epochs": 43, "dtype": "float64"}})["id"]
+    wait(scene.client, job_id, frozenset({"queued"}), "waiting_for_workers")
+    scene.server.files().delete_dir_contents(f"{BUCKET}/{PREFIX}/matrices")
+    scene.on_a_new_machine()
+    scene.client.cancel_job(first)
+    ended = wait(scene.client, job_id, FINAL)
+    assert (ended["status"], ended["attempt"]) == ("succeeded", 2), ended["error"]
+    assert ended["result"]["weights_sha256"] == undisturbed["result"]["weights_sha256"]
+    assert ended["warnings"] == undisturbed["warnings"]
 
 
 def test_what_is_deleted_is_gone_from_the_bucket(scene: Scene) -> None:
@@ -158,9 +191,10 @@ def test_what_is_deleted_is_gone_from_the_bucket(scene: Scene) -> None:
     dataset = scene.client.add_dataset(file, "little")
     body = {"dataset": "little", "target": "b", "preset": "textbook", "training": {"epochs": 2}}
     job = wait(scene.client, scene.client.submit_job(body)["id"], FINAL)
-    time.sleep(1)  # the upload goes when its reader has time
-    made = {key.split("/")[0] for key in scene.server.kept() - before}
-    assert made == {"datasets", "matrices", "jobs"}
+    deadline = time.monotonic() + SECONDS  # the upload goes when its reader has time
+    while {key.split("/")[0] for key in scene.server.kept() - before} != {"datasets", "matrices", "jobs"}:
+        assert time.monotonic() < deadline, scene.server.kept() - before
+        time.sleep(0.1)
     scene.client.delete_job(job["id"])
     scene.client.delete_dataset(dataset["id"])
     assert {key.split("/")[0] for key in scene.server.kept() - before} == {"matrices"}  # the sweep takes these

@@ -65,6 +65,18 @@ def test_a_job_whose_processes_would_compute_other_bits_waits_until_that_is_acce
     assert step(facts=full, status="starting", attempt=2) == ("wait", "fingerprint_mismatch")
 
 
+def test_a_job_whose_storage_was_refused_waits_whatever_its_user_accepts() -> None:
+    facts = READY._replace(refusal="The key is unknown.", refusal_code="waiting_for_storage", pausing=True)
+    for accepts in (False, True):
+        waits = step(facts=facts, status="starting", attempt=2, accept_other_numerics=accepts)
+        assert waits == ("wait", "waiting_for_storage")
+    assert step(facts=facts._replace(pausing=False), status="starting", attempt=2) == ("start", None)
+
+
+def test_a_job_whose_matrix_is_gone_has_it_built_before_its_next_attempt() -> None:
+    assert step(status="starting", attempt=1, plan=None) == ("prepare", "waiting_for_data")
+
+
 def test_a_job_with_a_driver_is_left_alone_unless_it_is_cancelled() -> None:
     facts = READY._replace(has_driver=True)
     assert step(facts=facts, status="running") == ("wait", None)
