@@ -12,7 +12,8 @@ from workers.dataset import Column
 from workers.distinct import Piles, tally
 from workers.randomness import words_at
 from workers.split import PARTS
-from workers.stored import blocks, spans, texts_at, texts_at_once
+from workers.stored import blocks, texts_at
+from workers.text_spans import text_spans
 
 Words = npt.NDArray[np.uint64]
 NO_NUMBER = np.float64(np.nan).view(np.uint64)
@@ -49,8 +50,8 @@ class SharedRows:
 
 def words_of_rows(columns: Sequence[Column]) -> Iterator[Words]:
     """A 64-bit word for each row, equal for equal rows; for others, equal by chance once in 2⁶⁴ pairs; by blocks."""
-    length = min(texts_at_once(column.categories) for column in columns)
-    for rows in spans(len(columns[0].values), length):
+    texts = [(column.values.__getitem__, column.categories) for column in columns]
+    for rows in text_spans(texts, len(columns[0].values)):
         yield words_of_block(columns, rows)
 
 

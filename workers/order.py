@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from .dataset import Column
 from .selection import in_one_group, keys_of_numbers, select
-from .stored import ScratchArray, Texts, Values, blocks, bytes_at, spans, texts_at_once
+from .stored import ScratchArray, Texts, Values, blocks, bytes_at
+from .text_spans import places, text_spans
 
 Array = npt.NDArray[Any]
 KEY_BYTES = 7
@@ -93,7 +94,7 @@ class TextOrder(NamedTuple):
     def _keys_behind(self, start: bytes) -> ScratchArray:
         """The keys of what follows `start` in the texts that begin with it and are longer; of all without a start."""
         keys = ScratchArray(self.scratch / "keys", np.uint64)
-        for rows in spans(len(self.values), texts_at_once(self.texts)):
+        for rows in text_spans([(self.values.__getitem__, self.texts)], len(self.values)):
             texts = bytes_at(self.texts, self.values[rows])
             rests = [text[len(start) :] for text in texts if text.startswith(start) and (text != start or not start)]
             lengths = np.fromiter(map(len, rests), np.uint64, len(rests))
@@ -113,8 +114,8 @@ def order_of(column: Column, scratch: Path) -> Order:
 
 def _is_sorted(texts: Texts) -> bool:
     last = ""
-    for places in spans(len(texts), texts_at_once(texts)):
-        block = [last, *texts[places]]
+    for rows in text_spans([(places, texts)], len(texts)):
+        block = [last, *texts[rows]]
         if any(left > right for left, right in pairwise(block)):
             return False
         last = block[-1]
