@@ -162,14 +162,14 @@ def _checked(split: Split, validation: float, test: float) -> Split:
     for name, fraction, drawn in (("validation", validation, split.validation_rows), ("test", test, split.test_rows)):
         if fraction > 0 and not drawn:
             raise DataError(
-                f"split.{name} is {fraction:g}, but none of the {counted(rows, 'row')} is drawn for it. "
+                f"split.{name} is {fraction:g}, but of {counted(rows, 'row')} none is drawn for it. "
                 f"Use more rows or a larger fraction, or set split.{name} to 0.",
                 code="split_draws_no_row",
                 field=f"split.{name}",
             )
     if not split.training_rows:
         raise DataError(
-            f"None of the {counted(rows, 'row')} is left for training. Use more rows, or smaller split.validation and "
+            f"Of {counted(rows, 'row')} none is left for training. Use more rows, or smaller split.validation and "
             f"split.test.",
             code="split_leaves_no_training_row",
             field="split",
