@@ -1,5 +1,7 @@
 """The order of a column's rows in time, with no more of them in memory than a block."""
 
+import os.path
+from bisect import bisect_left
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -60,8 +62,7 @@ class CodeOrder(NamedTuple):
         """By the first code of the text."""
         found = select(in_one_group(lambda: blocks(self.values)), np.array([[place]]))
         code = int(found.keys[0, 0])
-        while code and self.texts[code - 1] == self.texts[code]:
-            code -= 1
+        code = bisect_left(self.texts, self.texts[code], hi=code)
         return Cut(code, sum(int(np.count_nonzero(block < code)) for block in blocks(self.values)))
 
     def reached(self, rows: slice, value: int) -> Array:
@@ -80,7 +81,11 @@ class TextOrder(NamedTuple):
         """By the text in UTF-8, found some bytes at a time, each time among the rows that begin with those before."""
         start, left = b"", place
         while True:
-            found = select(in_one_group(partial(blocks, self._keys_behind(start))), np.array([[left]]))
+            keys, shared = self._keys_behind(start)
+            if len(shared) > KEY_BYTES:
+                start += shared[:-1]  # all texts that are left go on behind it
+                continue
+            found = select(in_one_group(partial(blocks, keys)), np.array([[left]]))
             left = int(found.ties[0, 0])
             *more, n_more = int(found.keys[0, 0]).to_bytes(8, "big")
             start += bytes(more[:n_more])
@@ -91,8 +96,12 @@ class TextOrder(NamedTuple):
         """Text by text."""
         return np.array([text >= value for text in bytes_at(self.texts, self.values[rows])], bool)
 
-    def _keys_behind(self, start: bytes) -> ScratchArray:
-        """The keys of what follows `start` in the texts that begin with it and are longer; of all without a start."""
+    def _keys_behind(self, start: bytes) -> tuple[ScratchArray, bytes]:
+        """The keys of what follows `start` in the texts that begin with it and are longer; of all without a start.
+
+        And what all of these begin with.
+        """
+        extremes: list[bytes] = []
         keys = ScratchArray(self.scratch / "keys", np.uint64)
         for rows in text_spans([(self.values.__getitem__, self.texts)], len(self.values)):
             texts = bytes_at(self.texts, self.values[rows])
@@ -100,7 +109,8 @@ class TextOrder(NamedTuple):
             lengths = np.fromiter(map(len, rests), np.uint64, len(rests))
             firsts = np.array(rests, f"S{KEY_BYTES}").astype("S8").view(">u8").astype(np.uint64)
             keys.append(firsts | np.minimum(lengths, np.uint64(KEY_BYTES + 1)))
-        return keys
+            extremes = [min([*extremes, *rests]), max([*extremes, *rests])] if rests else extremes
+        return keys, os.path.commonprefix(extremes)
 
 
 def order_of(column: Column, scratch: Path) -> Order:
