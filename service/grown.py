@@ -65,7 +65,7 @@ def without_bad_rows(source: Source, reading: Reading) -> tuple[Kinds, Good]:
             is_good[fault.places] = False
         if not is_good.any():
             rows = counted(len(is_good), "row")
-            message = f"None of the {rows} can be used: each has a value that does not fit its column."
+            message = f"Of {rows} none can be used: each has a value that does not fit its column."
             raise DataError(message, code="dataset_empty")
         if not faults:
             return kinds, is_good

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from workers.counting import counted
+from workers.counting import part_of
 from workers.dataset import Column
 from workers.distinct import Piles, tally
 from workers.randomness import words_at
 from workers.split import PARTS
-from workers.stored import blocks, spans, texts_at, texts_at_once
+from workers.stored import blocks, texts_at
+from workers.text_spans import text_spans
 
 Words = npt.NDArray[np.uint64]
 NO_NUMBER = np.float64(np.nan).view(np.uint64)
@@ -40,17 +41,18 @@ class SharedRows:
                 for place, words in enumerate(held_out):
                     counts[place] += sum(_count_known(block, known) for block in blocks(words))
         parts = zip(counts, self._sizes[1:], PARTS[1:], strict=True)
-        shared = " and ".join(f"{count} of {counted(size, f'{name} row')}" for count, size, name in parts if count)
+        shared = " and ".join(part_of(count, size, f"{name} row") for count, size, name in parts if count)
         if not shared:
             return []
         advice = "Remove repeated rows, or keep what belongs together on one side with split.by group."
-        return [f"{shared} stand in training too, same features and target: their figures look too good. {advice}"]
+        stand = "stands" if sum(counts) == 1 else "stand"
+        return [f"{shared} {stand} in training too, same features and target: their figures look too good. {advice}"]
 
 
 def words_of_rows(columns: Sequence[Column]) -> Iterator[Words]:
     """A 64-bit word for each row, equal for equal rows; for others, equal by chance once in 2⁶⁴ pairs; by blocks."""
-    length = min(texts_at_once(column.categories) for column in columns)
-    for rows in spans(len(columns[0].values), length):
+    texts = [(column.values.__getitem__, column.categories) for column in columns]
+    for rows in text_spans(texts, len(columns[0].values)):
         yield words_of_block(columns, rows)
 
 

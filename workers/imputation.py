@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .counting import any_of
 from .dataset import Column
 from .distinct import most_frequent
 from .errors import DataError
@@ -21,7 +22,7 @@ def fill_of(column: Column, split: Split, method: str, scratch: Path) -> float |
     n_present = sum(map(len, present_values(column, split)))
     if not n_present:
         raise DataError(
-            f"Column '{column.name}' has no value in any of the {split.training_rows} training rows, so there is "
+            f"Column '{column.name}' has no value in {any_of(split.training_rows, 'training row')}, so there is "
             f"nothing to fill it with. Leave it out: put it in `ignore`.",
             code="all_missing",
             field="features",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .counting import counted
+from .counting import part_of
 from .dataset import Column, read_columns, read_metadata
 from .errors import DataError
 from .matrix import MatrixRequest
@@ -123,7 +123,7 @@ def _refuse_missing(column: Column, first_row: int | None, field: str) -> None:
         first_missing = next(start + int(mask.argmax()) for start, mask in masks if mask.any())
         first = f"row {first_row + first_missing}" if first_row is not None else f"row {first_missing + 1} of the data"
         raise DataError(
-            f"Column '{column.name}' has no value in {column.count_missing()} of {counted(len(column.values), 'row')}, "
+            f"Column '{column.name}' has no value in {part_of(column.count_missing(), len(column.values), 'row')}, "
             f"first in {first}. {MISSING_WAY_OUT[field]}",
             code="missing_values",
             field=field,

@@ -6,7 +6,7 @@ What the description does not tell is seen when the matrix is built: which row i
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workers.counting import counted
+from workers.counting import any_of, counted, part_of
 from workers.errors import SpecError
 from workers.matrix_rows import MISSING_WAY_OUT
 from workers.spec import JobSpec
@@ -28,7 +28,7 @@ def check_features(spec: JobSpec, columns: Columns, rows: int) -> None:
     for name in spec.features:
         if columns[name]["nulls"] == rows:
             raise SpecError(
-                f"Column '{name}' has no value in any of the {counted(rows, 'row')}, so there is nothing to fill "
+                f"Column '{name}' has no value in {any_of(rows, 'row')}, so there is nothing to fill "
                 f"it with. Leave it out: put it in `ignore`.",
                 code="all_missing",
                 field="features",
@@ -59,6 +59,8 @@ def _refuse_gaps(names: Sequence[str], columns: Columns, rows: int, field: str) 
     gaps = [name for name in names if columns[name]["nulls"]]
     if not gaps:
         return
-    others = "" if len(gaps) == 1 else f", and {len(gaps) - 1} more such columns are among the {field}"
-    found = f"Column '{gaps[0]}' has no value in {columns[gaps[0]]['nulls']} of {counted(rows, 'row')}{others}."
+    n_others = len(gaps) - 1
+    more = f", and {counted(n_others, 'more such column')} {'is' if n_others == 1 else 'are'} among the {field}"
+    place = part_of(columns[gaps[0]]["nulls"], rows, "row")
+    found = f"Column '{gaps[0]}' has no value in {place}{more if n_others else ''}."
     raise SpecError(f"{found} {MISSING_WAY_OUT[field]}", code="missing_values", field=field)

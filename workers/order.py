@@ -1,5 +1,7 @@
 """The order of a column's rows in time, with no more of them in memory than a block."""
 
+import os.path
+from bisect import bisect_left
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +12,8 @@ import numpy.typing as npt
 
 from .dataset import Column
 from .selection import in_one_group, keys_of_numbers, select
-from .stored import ScratchArray, Texts, Values, blocks, bytes_at, spans, texts_at_once
+from .stored import ScratchArray, Texts, Values, blocks, bytes_at
+from .text_spans import places, text_spans
 
 Array = npt.NDArray[Any]
 KEY_BYTES = 7
@@ -59,8 +62,7 @@ class CodeOrder(NamedTuple):
         """By the first code of the text."""
         found = select(in_one_group(lambda: blocks(self.values)), np.array([[place]]))
         code = int(found.keys[0, 0])
-        while code and self.texts[code - 1] == self.texts[code]:
-            code -= 1
+        code = bisect_left(self.texts, self.texts[code], hi=code)
         return Cut(code, sum(int(np.count_nonzero(block < code)) for block in blocks(self.values)))
 
     def reached(self, rows: slice, value: int) -> Array:
@@ -79,7 +81,11 @@ class TextOrder(NamedTuple):
         """By the text in UTF-8, found some bytes at a time, each time among the rows that begin with those before."""
         start, left = b"", place
         while True:
-            found = select(in_one_group(partial(blocks, self._keys_behind(start))), np.array([[left]]))
+            keys, shared = self._keys_behind(start)
+            if len(shared) > KEY_BYTES:
+                start += shared[:-1]  # all texts that are left go on behind it
+                continue
+            found = select(in_one_group(partial(blocks, keys)), np.array([[left]]))
             left = int(found.ties[0, 0])
             *more, n_more = int(found.keys[0, 0]).to_bytes(8, "big")
             start += bytes(more[:n_more])
@@ -90,16 +96,21 @@ class TextOrder(NamedTuple):
         """Text by text."""
         return np.array([text >= value for text in bytes_at(self.texts, self.values[rows])], bool)
 
-    def _keys_behind(self, start: bytes) -> ScratchArray:
-        """The keys of what follows `start` in the texts that begin with it and are longer; of all without a start."""
+    def _keys_behind(self, start: bytes) -> tuple[ScratchArray, bytes]:
+        """The keys of what follows `start` in the texts that begin with it and are longer; of all without a start.
+
+        And what all of these begin with.
+        """
+        extremes: list[bytes] = []
         keys = ScratchArray(self.scratch / "keys", np.uint64)
-        for rows in spans(len(self.values), texts_at_once(self.texts)):
+        for rows in text_spans([(self.values.__getitem__, self.texts)], len(self.values)):
             texts = bytes_at(self.texts, self.values[rows])
             rests = [text[len(start) :] for text in texts if text.startswith(start) and (text != start or not start)]
             lengths = np.fromiter(map(len, rests), np.uint64, len(rests))
             firsts = np.array(rests, f"S{KEY_BYTES}").astype("S8").view(">u8").astype(np.uint64)
             keys.append(firsts | np.minimum(lengths, np.uint64(KEY_BYTES + 1)))
-        return keys
+            extremes = [min([*extremes, *rests]), max([*extremes, *rests])] if rests else extremes
+        return keys, os.path.commonprefix(extremes)
 
 
 def order_of(column: Column, scratch: Path) -> Order:
@@ -113,8 +124,8 @@ def order_of(column: Column, scratch: Path) -> Order:
 
 def _is_sorted(texts: Texts) -> bool:
     last = ""
-    for places in spans(len(texts), texts_at_once(texts)):
-        block = [last, *texts[places]]
+    for rows in text_spans([(places, texts)], len(texts)):
+        block = [last, *texts[rows]]
         if any(left > right for left, right in pairwise(block)):
             return False
         last = block[-1]

@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .dataset import Block, Column
-from .stored import StoredTexts, spans
+from .stored import StoredTexts
+from .text_spans import text_spans
 
 Array = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
 MISSING = struct.pack("<I", 0xFFFFFFFF)
 NUMBER = np.dtype([("length", "<u4"), ("value", "<f8")])
 BLOCK_BYTES = 2**23
+RECORD_BYTES = 64
+"""About what a value takes in memory while it is hashed, if it is no long text."""
 MOST_COLUMNS = 128
 """So many columns are read at once: a wider row is hashed piece by piece."""
 
@@ -31,8 +34,8 @@ def row_hashes(columns: Iterable[Column], rows: int, salt: str = "") -> Iterator
         for column in in_order
         if isinstance(column.categories, tuple)
     }
-    row_bytes = max(sum(map(_record_bytes, batch)) for batch in batches)
-    for block in spans(rows, max(1, BLOCK_BYTES // max(1, row_bytes))):
+    length = max(1, BLOCK_BYTES // (RECORD_BYTES * max(1, *map(len, batches))))
+    for block in text_spans([(column.values.__getitem__, column.categories) for column in in_order], rows, length):
         parts = (_records(batch, known, block) for batch in batches)
         digests = _digests(salt.encode(), parts, block.stop - block.start, n_parts=len(batches))
         yield np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
@@ -51,12 +54,6 @@ def _digests(salt: bytes, parts: Iterable[Sequence[Sequence[bytes]]], rows: int,
         for one, row in zip(hashes, zip(*records, strict=True), strict=True):
             one.update(b"".join(row))
     return (one.digest()[:8] for one in hashes)
-
-
-def _record_bytes(column: Column) -> int:
-    """About what a row of the column takes in memory while it is hashed."""
-    texts = column.categories
-    return 64 + (texts.n_bytes // max(1, len(texts)) if isinstance(texts, StoredTexts) else 0)
 
 
 def _is_fixed_width(column: Column) -> bool:

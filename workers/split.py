@@ -14,7 +14,8 @@ from .errors import DataError
 from .order import Cut, order_of
 from .row_hashes import row_hashes
 from .selection import Found, select
-from .stored import ScratchArray, Values, blocks, spans, texts_at_once
+from .stored import ScratchArray, Values, blocks, spans
+from .text_spans import text_spans
 
 Array = npt.NDArray[Any]
 PARTS = ("training", "validation", "test")
@@ -79,7 +80,6 @@ def split_by_time(column: Column, validation: float, test: float, *, scratch: Pa
             field="split.column",
         )
     order, rows = order_of(column, scratch), len(column.values)
-    length = texts_at_once(column.categories)
 
     def reached(block: slice, cut: Cut) -> Array:
         return order.reached(block, cut.value) if cut.n_before < rows else np.zeros(block.stop - block.start, bool)
@@ -91,7 +91,7 @@ def split_by_time(column: Column, validation: float, test: float, *, scratch: Pa
     validation_from = cut_at(test_from.n_before - _share(rows, validation)) if validation > 0 else Cut(None, rows)
     parts = (
         np.where(reached(block, test_from), TEST, np.where(reached(block, validation_from), VALIDATION, TRAINING))
-        for block in spans(rows, length)
+        for block in text_spans([(column.values.__getitem__, column.categories)], rows)
     )
     return _checked(split_of(parts, scratch), validation, test)
 
@@ -162,14 +162,14 @@ def _checked(split: Split, validation: float, test: float) -> Split:
     for name, fraction, drawn in (("validation", validation, split.validation_rows), ("test", test, split.test_rows)):
         if fraction > 0 and not drawn:
             raise DataError(
-                f"split.{name} is {fraction:g}, but none of the {counted(rows, 'row')} is drawn for it. "
+                f"split.{name} is {fraction:g}, but of {counted(rows, 'row')} none is drawn for it. "
                 f"Use more rows or a larger fraction, or set split.{name} to 0.",
                 code="split_draws_no_row",
                 field=f"split.{name}",
             )
     if not split.training_rows:
         raise DataError(
-            f"None of the {counted(rows, 'row')} is left for training. Use more rows, or smaller split.validation and "
+            f"Of {counted(rows, 'row')} none is left for training. Use more rows, or smaller split.validation and "
             f"split.test.",
             code="split_leaves_no_training_row",
             field="split",

@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 BLOCK_ROWS = 2**16
 """How many rows are read at once: nothing but time and memory follows from it."""
 MOST_TEXT_BYTES = 2**23
+"""About so much of texts is read at once, or one of them."""
 MOST_GAP_BYTES = 2**14
 
 
@@ -137,20 +138,33 @@ class StoredTexts:
     def take_bytes(self, codes: Array) -> list[bytes]:
         """The same in UTF-8. What stands between two of them is read with them where it is little."""
         distinct, places = np.unique(codes, return_inverse=True)
-        mean = 1 + self.n_bytes // max(1, len(self))
-        is_far = np.diff(distinct) > MOST_GAP_BYTES // mean
-        is_much = np.diff(distinct // max(1, MOST_TEXT_BYTES // mean)) > 0
         texts: list[bytes] = []
-        for run in np.split(distinct, np.flatnonzero(is_far | is_much) + 1):
-            texts += self._of_run(run) if len(run) else []
+        for starts, stops in self._bounds(distinct):
+            is_far = starts[1:] - stops[:-1] > MOST_GAP_BYTES
+            is_much = np.diff(stops // MOST_TEXT_BYTES) > 0
+            cuts = [0, *(np.flatnonzero(is_far | is_much) + 1).tolist(), len(starts)]
+            for run in map(slice, cuts, cuts[1:]):
+                texts += self._between(starts[run], stops[run])
         return [texts[place] for place in places.tolist()]
 
-    def _of_run(self, run: Array) -> list[bytes]:
-        first = int(run[0])
-        ends = self._offsets[first : int(run[-1]) + 2]
-        data = self._data[int(ends[0]) : int(ends[-1])].tobytes()
-        starts, stops = (ends[run - first + behind] - ends[0] for behind in (0, 1))
-        return [data[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+    def lengths(self, codes: Array) -> Array:
+        """How many bytes each of these texts has in UTF-8."""
+        distinct, places = np.unique(codes, return_inverse=True)
+        lengths = [stops - starts for starts, stops in self._bounds(distinct)]
+        return np.concatenate([np.empty(0, np.int64), *lengths])[places]
+
+    def _bounds(self, distinct: Array) -> Iterator[tuple[Array, Array]]:
+        """Where the texts begin and end, for some of them after the other; none of those is far from the next one."""
+        is_far = np.diff(distinct) > MOST_GAP_BYTES // self._offsets.dtype.itemsize
+        is_much = np.diff(distinct // BLOCK_ROWS) > 0
+        for run in np.split(distinct, np.flatnonzero(is_far | is_much) + 1) if len(distinct) else []:
+            ends = self._offsets[int(run[0]) : int(run[-1]) + 2]
+            yield ends[run - run[0]], ends[run - run[0] + 1]
+
+    def _between(self, starts: Array, stops: Array) -> list[bytes]:
+        data = self._data[int(starts[0]) : int(stops[-1])].tobytes()
+        bounds = zip((starts - starts[0]).tolist(), (stops - starts[0]).tolist(), strict=True)
+        return [data[start:stop] for start, stop in bounds]
 
 
 Texts = tuple[str, ...] | StoredTexts
@@ -166,13 +180,6 @@ def bytes_at(texts: Texts, codes: Array) -> list[bytes]:
     return (
         texts.take_bytes(codes) if isinstance(texts, StoredTexts) else [texts[code].encode() for code in codes.tolist()]
     )
-
-
-def texts_at_once(texts: Texts | None) -> int:
-    """How many of the texts make a block: fewer where they are long."""
-    if not isinstance(texts, StoredTexts):
-        return BLOCK_ROWS
-    return max(1, min(BLOCK_ROWS, MOST_TEXT_BYTES // (64 + texts.n_bytes // max(1, len(texts)))))
 
 
 def spans(rows: int, length: int | None = None) -> Iterator[slice]:

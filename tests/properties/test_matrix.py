@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.ingest import ingest_file
+from workers.counting import part_of
 from workers.errors import DataError
 from workers.files import scratch_directory
 from workers.matrix import MatrixRequest, open_matrix
@@ -120,14 +121,17 @@ def expected(rows: list[Row], split: dict[str, Any], method: str) -> dict[str, A
     x = number("x", [row.x for row in training], None, warnings) | {
         "fill": number("x", [row.x for row in training], method, [])["fill"]
     }
+    known = {key(row) for row in training}
+    counts = [sum(key(row) in known for row in held_out) for held_out in (validation, test)]
     shared = [
-        f"{count} of {len(held_out)} {name} rows"
-        for name, held_out in (("validation", validation), ("test", test))
-        if (count := sum(key(row) in {key(other) for other in training} for row in held_out))
+        part_of(count, len(held_out), f"{name} row")
+        for count, name, held_out in zip(counts, ("validation", "test"), (validation, test), strict=True)
+        if count
     ]
+    stand = "stands" if sum(counts) == 1 else "stand"
     if shared:
         warnings.append(
-            f"{' and '.join(shared)} stand in training too, same features and target: their figures look too good. "
+            f"{' and '.join(shared)} {stand} in training too, same features and target: their figures look too good. "
             f"Remove repeated rows, or keep what belongs together on one side with split.by group."
         )
     in_order = [*training, *validation, *test]

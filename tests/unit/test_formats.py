@@ -191,7 +191,7 @@ def test_bad_rows_of_a_typed_file_are_skipped_too(tmp_path: Path) -> None:
 
 
 def test_a_file_of_bad_rows_only_is_empty(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="None of the 2 rows"):
+    with pytest.raises(DataError, match="Of 2 rows none can be used"):
         ingested(tmp_path, corpus.npy(np.full((2, 1), np.nan)), on_bad_rows="skip")
 
 

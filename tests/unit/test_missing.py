@@ -41,7 +41,7 @@ def test_features_have_a_value_in_each_row_unless_they_are_filled() -> None:
     check_features(spec(features=["gaps", "more"], method="mean"), COLUMNS, 9)
     says = f"Column 'gaps' has no value in 3 of 9 rows. {FILL}"
     assert refused(check_features, spec(features=["whole", "gaps"])) == ("missing_values", "features", says)
-    says = f"Column 'gaps' has no value in 3 of 9 rows, and 1 more such columns are among the features. {FILL}"
+    says = f"Column 'gaps' has no value in 3 of 9 rows, and 1 more such column is among the features. {FILL}"
     assert refused(check_features, spec(features=["gaps", "more"])) == ("missing_values", "features", says)
 
 
