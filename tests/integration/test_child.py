@@ -93,7 +93,7 @@ def test_a_child_whose_storage_is_away_loses_questions_without_blame_until_it_is
     child = Child("service.prepare", logs.logger("test"), environment=nowhere)
     try:
         pump_until(child, lambda: child.ready is not None)
-        message = {"do": "sweep", "uploads": [], "matrices": [], "now": time.time()}
+        message = {"do": "sweep", "uploads": [], "matrices": [], "known": {}, "now": time.time()}
         answers: list[Message | Lost] = []
         child.ask(message, 60, answers.append)
         pump_until(child, lambda: bool(answers))
