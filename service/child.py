@@ -19,6 +19,8 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
 """How long a child is left alone that said to ask it again."""
+AWAY_SECONDS = 30.0
+"""How long after that it is believed, unless it says it once more."""
 
 Message = dict[str, Any]
 
@@ -65,8 +67,7 @@ class Child:
         self.connection: Connection | None = None
         self.trouble: str | None = None
         """Why the last one could not begin its work, where it said so."""
-        self.away: str | None = None
-        """What the child waits for outside of itself, in a sentence: questions are lost meanwhile."""
+        self._away: str | None = None
         self._log = log
         self._start_seconds = start_seconds
         self._environment = {**os.environ, **(environment or {})}
@@ -81,14 +82,19 @@ class Child:
         self._ready_by = 0.0
         self._again_at = 0.0
 
+    @property
+    def away(self) -> str | None:
+        """What the child waits for outside of itself, in a sentence, if it said so lately."""
+        return self._away if time.monotonic() < self._again_at + AWAY_SECONDS else None
+
     def ask(self, message: Message, deadline_seconds: float, on_answer: OnAnswer) -> None:
         """Send `message`; `on_answer` is called once, from `pump`, with the answer or with Lost."""
         if self.ready is None:
             self._start_at = 0.0 if self._start_at == math.inf else self._start_at
             self._answers.append((on_answer, Lost(f"{self.module} is not running", in_hand=False)))
             return
-        if self.away is not None and time.monotonic() < self._again_at:
-            self._answers.append((on_answer, Lost(self.away, in_hand=False)))
+        if self._away is not None and time.monotonic() < self._again_at:
+            self._answers.append((on_answer, Lost(self._away, in_hand=False)))
             return
         self._waiting.append(Question(message, deadline_seconds, on_answer))
         self._send_next()
@@ -165,9 +171,9 @@ class Child:
             self._pause = FIRST_PAUSE_SECONDS
             return
         if self._asked is not None and answer.get("id") == self._number:
-            self.away = answer.get("again")
+            self._away = answer.get("again")
             self._again_at = time.monotonic() + AGAIN_SECONDS
-            lost = None if self.away is None else Lost(self.away, in_hand=False)
+            lost = None if self._away is None else Lost(self._away, in_hand=False)
             self._answers.append((self._asked.on_answer, lost or answer))
             self._asked = None
             self._send_next()
@@ -201,7 +207,7 @@ class Child:
             reason = self.trouble
         if self.connection is not None:
             self.connection.close()
-        self._process, self.connection, self.ready, self.away = None, None, None, None
+        self._process, self.connection, self.ready, self._away = None, None, None, None
         self._log.warning("child_lost", child=self.module, reason=reason, restart_seconds=self._pause)
         self._start_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)

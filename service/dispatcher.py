@@ -4,12 +4,11 @@ SQL and a clock, nothing else is in this process: Ray and the data are behind tw
 is lost (a child, a driver, this process) is found missing at the next step, and the job gets a new attempt.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -24,7 +23,7 @@ from service.judging import Judging
 from service.leadership import Leadership
 from service.logs import Log
 from service.paths import start_path
-from service.preparation import WORK_SECONDS, Preparation
+from service.preparation import Preparation
 from service.recording import record
 from service.refusals import Refusals
 from service.reporting import Reporting
@@ -33,7 +32,7 @@ from service.settings import Settings
 from service.store import datasets, jobs
 from service.store.database import Database, DatabaseUnavailableError, Transaction, WriteConflictError, now
 from service.store.jobs import Job
-from service.sweep import MATRIX_DAYS
+from service.sweeping import Sweeping
 from workers.numerics import mismatch
 
 TICK_SECONDS = 0.1
@@ -43,7 +42,6 @@ PROGRESS_SECONDS = 1.0
 EAGER_PROGRESS_SECONDS = 0.2
 """While an attempt is young: most jobs are short, and someone may be watching."""
 YOUNG_SECONDS = 3.0
-SWEEP_SECONDS, SWEEP_RETRY_SECONDS = 600.0, 10.0
 UNAVAILABLE_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
 VALIDATION_GONE = {
@@ -84,7 +82,7 @@ class Dispatcher:
         self._fetching = Fetching(database, settings, self._fetch, log)
         self._scheduler = Scheduler(database, settings, log, clock)
         self._champions = Champions(database, settings, log, Judging(database, settings, self._prepare, log), clock)
-        self._sweep_at = 0.0
+        self._sweeping = Sweeping(database, self._prepare, log)
         self._running: dict[str, Running] = {}
         self._cancelling: set[str] = set()
         self._refusals = Refusals()
@@ -148,7 +146,7 @@ class Dispatcher:
                 self._preparation.ingest(dataset)
             else:
                 self._fetching.fetch(dataset)
-        self._sweep()
+        self._sweeping.look()
         self._forget_all_but({seen.id for seen in outline})
         situation = (outline, frozenset(self._running), self._slots)
         if situation != self._situation or time.monotonic() >= self._look_at:
@@ -156,25 +154,6 @@ class Dispatcher:
             self._advance_all()
         self._ask_for_progress()
         self._reporting.leads(len(self._running), self._slots, self._cluster.trouble)
-
-    def _sweep(self) -> None:
-        """At the start, and sometimes after it, have taken away what killed processes have left."""
-        if time.monotonic() < self._sweep_at:
-            return
-        self._sweep_at = math.inf  # until this one is answered
-        moment = datetime.now(UTC)
-        with self._database.read() as connection:
-            needed = jobs.needed_matrices(connection, moment - timedelta(days=MATRIX_DAYS))
-            preparing = [dataset.id for dataset in datasets.preparing(connection)]
-
-        def on_answer(answer: Message | Lost) -> None:
-            lost = isinstance(answer, Lost)
-            self._sweep_at = time.monotonic() + (SWEEP_RETRY_SECONDS if lost else SWEEP_SECONDS)
-            if not isinstance(answer, Lost) and answer.get("ok", {}).get("removed"):
-                self._log.info("storage_swept", removed=answer["ok"]["removed"])
-
-        message = {"do": "sweep", "uploads": preparing, "matrices": sorted(needed), "now": moment.timestamp()}
-        self._prepare.ask(message, WORK_SECONDS, on_answer)
 
     def _advance_all(self) -> None:
         """Take the next step of every job that has one."""

@@ -5,8 +5,8 @@ Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "pat
 {"id", "do": "build", "dataset_directory", "validation_directory" (or null), "request", "destination", "memory_bytes",
 "start": null or {"spec", "source", "destination"}}, {"id", "do": "remember", "model"}, {"id", "do": "measure",
 "champion", "dataset_directory"}, {"id", "do": "score", "challenger", "champion", "anchor" (or null), …} (see
-`service.scoring`), {"id", "do": "sweep", "uploads", "matrices", "now"} (see `service.sweep`) or {"id", "do": "drop",
-"path"} is answered by {"id", "ok": …}, {"id", "error": {"code", "message", "errors"}} or, where the storage is away and
+`service.scoring`), {"id", "do": "sweep", "uploads", "matrices", "known", "now"} (see `service.sweep`) or {"id",
+"do": "drop", "path"} is answered by {"id", "ok": …}, {"id", "error": {"code", "message", "errors"}} or, where the storage is away and
 the same should be asked again, {"id", "again": why}. The process ends when the other end of the pipe is closed.
 """
 

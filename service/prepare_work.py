@@ -38,7 +38,8 @@ def work(message: Message, storage: Storage) -> dict[str, Any]:
             storage.drop(Path(message["path"]))
             return {}
         case "sweep":
-            swept = sweep(storage, set(message["uploads"]), set(message["matrices"]), message["now"])
+            known = {place: set(names) for place, names in message["known"].items()}
+            swept = sweep(storage, set(message["uploads"]), set(message["matrices"]), message["now"], known)
             return {"removed": len(swept)}
         case "measure" | "remember" | "score":
             return _compare(message, storage)

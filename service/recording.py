@@ -38,7 +38,7 @@ def record(connection: Transaction, job_id: str, attempt: int, report: dict[str,
     if state in {"starting", "running"}:
         return None
     if state == "refused":
-        jobs.end_attempt(connection, job_id, attempt, jobs.REFUSED)
+        jobs.end_attempt(connection, job_id, attempt, report["code"])
         return "refused"
     if report.get("reason") == MATRIX_GONE:
         jobs.change(connection, jobs.required(connection, job_id), plan=None, matrix_key=None)

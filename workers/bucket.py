@@ -1,7 +1,6 @@
 """A bucket as storage: what it holds is the truth, what lies below `root` are copies for the processes of this node."""
 
 import contextlib
-import errno
 import os
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from workers.cache import Cache
 from workers.files import publish_directory, remove, sync_directory
 from workers.object_store import Found, ObjectStore
-from workers.storage import Kept, StorageUnavailableError, check_writable
+from workers.storage import Kept, StorageUnavailableError, check_writable, is_full
 
 MARKERS = {"datasets": "columns.json", "matrices": "matrix.json", "model": "model.json"}
 """By where a directory lies, or is named, the file that describes it. It is kept last: without it, nothing is there."""
@@ -104,7 +103,7 @@ class Bucket:
         try:
             yield
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            if not is_full(error):
                 raise
             way_out = "make room there, or lower GRADSUM_STORAGE_CACHE_BYTES"
             raise StorageUnavailableError(f"{self.root} has no room left for a copy: {way_out}.") from error

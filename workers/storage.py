@@ -3,6 +3,7 @@
 Every file in it is written once, whole, and never changed. Paths lie below `root` in both cases.
 """
 
+import errno
 import math
 import tempfile
 from collections.abc import Mapping
@@ -131,7 +132,14 @@ def check_writable(root: Path) -> None:
         with tempfile.TemporaryFile(dir=root) as file:
             file.write(b"1")
     except OSError as error:
-        raise StorageUnavailableError(f"The storage can't be written: {error.strerror}.") from error
+        way_out = "" if is_full(error) else " Let the user who runs Gradsum write there."
+        sentence = f"The directory {root} can't be written: {error.strerror}.{way_out}"
+        raise StorageUnavailableError(sentence, refused=not is_full(error)) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk has no room left, which may pass."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def entries(directory: Path) -> list[Kept]:

@@ -1,7 +1,6 @@
 """Datasets: upload, look at, delete. Reading the file into columns is the dispatcher's part."""
 
 import contextlib
-import shutil
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
@@ -17,6 +16,7 @@ from service.store.datasets import Dataset, DatasetInUseError
 from service.strict_route import StrictRoute
 from service.uploads import preview, read_upload, register
 from service.views import dataset_view, deleted_view, page_view
+from workers.files import remove
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
 
@@ -83,15 +83,20 @@ def delete_dataset(context: InContext, dataset_id: str) -> JSONResponse:
 
 
 def _remove_columns(context: Context, dataset: Dataset) -> None:
-    """Take the column files away, unless another dataset has the same content: a writer of one waits meanwhile."""
+    """Take the column files away, unless another dataset has the same content.
+
+    A writer of one waits while they get another name, and not for what a bucket has to be asked.
+    """
     columns = columns_directory(context.storage.root, dataset.content_key)
     doomed = columns.with_name(f".{dataset.id}.removed")
     with context.database.write() as connection:
-        if not datasets.shares_content(connection, dataset.content_key):
-            with contextlib.suppress(FileNotFoundError):
-                columns.rename(doomed)
-            context.storage.drop(columns)
-    shutil.rmtree(doomed, ignore_errors=True)
+        if datasets.shares_content(connection, dataset.content_key):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            columns.rename(doomed)
+    remove(doomed)
+    if context.storage.url:
+        context.storage.drop(columns)
 
 
 def _required(connection: Transaction, dataset_id: str) -> Dataset:

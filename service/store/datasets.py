@@ -198,6 +198,11 @@ def delete(connection: Connection, dataset_id: str) -> None:
     connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
 
 
+def content_keys(connection: Connection) -> list[str]:
+    """The names of all contents that any dataset has, or is to have."""
+    return list(connection.execute(select(datasets.c.content_key).distinct()).scalars())
+
+
 def shares_content(connection: Connection, content_key: str) -> bool:
     """Whether any dataset still uses the column files of this content."""
     query = select(datasets.c.id).where(datasets.c.content_key == content_key).limit(1)

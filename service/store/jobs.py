@@ -13,6 +13,7 @@ from service.store.database import as_text, now
 from service.store.pages import page
 from service.store.tables import attempts, datasets, idempotency_keys, jobs, tracking, transitions
 from workers.storage import AWAY, MATRIX_GONE
+from workers.storage import REFUSED as STORAGE_REFUSED
 
 LONGEST_REASON = 2000
 SERVICE_RESTARTED = "the service that held its driver was restarted"
@@ -137,6 +138,11 @@ def unfinished(connection: Connection) -> list[Job]:
     return [Job(**row) for row in connection.execute(query).mappings()]
 
 
+def ids(connection: Connection) -> list[str]:
+    """Those of all jobs."""
+    return list(connection.execute(select(jobs.c.id)).scalars())
+
+
 def needed_matrices(connection: Connection, since: datetime) -> set[str]:
     """The keys of the matrices of jobs that have not ended, or have ended after `since`."""
     ended = or_(jobs.c.finished_at.is_(None), jobs.c.finished_at > as_text(since))
@@ -244,7 +250,9 @@ def lost_drivers(connection: Connection, job_id: str) -> int:
     query = select(attempts.c.reason).where(attempts.c.job_id == job_id, attempts.c.ended_at.is_not(None))
     reasons = connection.execute(query).scalars().all()
     blameless = sum(reason in BLAMELESS for reason in reasons)
-    lost = sum(reason not in {SERVICE_RESTARTED, SERVICE_STOPPED, REFUSED, *BLAMELESS} for reason in reasons)
+    lost = sum(
+        reason not in {SERVICE_RESTARTED, SERVICE_STOPPED, REFUSED, STORAGE_REFUSED, *BLAMELESS} for reason in reasons
+    )
     return lost + (blameless if blameless >= MOST_BLAMELESS else 0)
 
 

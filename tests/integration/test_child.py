@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from service import logs
-from service.child import Child, Lost, Message
+from service.child import AWAY_SECONDS, Child, Lost, Message
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 QUESTION = {"do": "ingest", "path": "nowhere", "options": {}, "destination": "nowhere", "limits": {"columns": 1}}
@@ -93,7 +93,7 @@ def test_a_child_whose_storage_is_away_loses_questions_without_blame_until_it_is
     child = Child("service.prepare", logs.logger("test"), environment=nowhere)
     try:
         pump_until(child, lambda: child.ready is not None)
-        message = {"do": "sweep", "uploads": [], "matrices": [], "now": time.time()}
+        message = {"do": "sweep", "uploads": [], "matrices": [], "known": {}, "now": time.time()}
         answers: list[Message | Lost] = []
         child.ask(message, 60, answers.append)
         pump_until(child, lambda: bool(answers))
@@ -105,7 +105,9 @@ def test_a_child_whose_storage_is_away_loses_questions_without_blame_until_it_is
             assert not answer.in_hand
             assert "s3://bucket/files does not answer" in answer.reason
         assert child.ready is not None
-        child._again_at = 0.0
+        assert "does not answer" in str(child.away)
+        child._again_at = time.monotonic() - AWAY_SECONDS
+        assert child.away is None  # it may be back: nobody has asked since
         child.ask({"do": "unknown", "destination": ""}, 60, answers.append)
         pump_until(child, lambda: len(answers) == 3)
         assert child.away is None

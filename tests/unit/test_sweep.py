@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from service.making import making
-from service.sweep import MADE_SECONDS, MATRIX_DAYS, STALE_SECONDS, sweep
-from tests.object_server import object_server
+from service.sweep import FORGOTTEN_DAYS, MADE_SECONDS, MATRIX_DAYS, STALE_SECONDS, sweep
+from tests.object_server import BUCKET, object_server
 from workers.storage import Directory
 
 NOW = 2_000_000_000.0
@@ -68,6 +68,35 @@ def test_a_bucket_is_swept_by_what_it_says_and_each_node_by_what_lies_there(tmp_
         swept = sweep(storage, {"ds_known"}, {"needed"}, later)
         assert {path.name for path in swept} == {"ds_unknown", "other", ".key-a1b2"}
         assert server.kept() == {"uploads/ds_known", "matrices/needed/matrix.json"}
+
+
+def test_what_no_row_knows_goes_after_a_month_if_its_name_is_one_of_ours(tmp_path: Path) -> None:
+    now = time.time()
+    keys = [letter * 64 for letter in "ab"]
+    ids = [f"job_{letter * 24}" for letter in "ab"]
+    with object_server() as server:
+        server.files().delete_dir_contents(BUCKET)
+        storage = server.storage(tmp_path)
+        for path in (*(f"datasets/{key}/columns.json" for key in keys), "datasets/mine/columns.json"):
+            make(tmp_path / path, now)
+            storage.keep((tmp_path / path).parent)
+        for path in (*(f"jobs/{job_id}/start.npz" for job_id in ids), "jobs/mine/start.npz"):
+            make(tmp_path / path, now)
+            storage.keep(tmp_path / path)
+        known = {"datasets": keys[:1], "jobs": ids[:1]}
+        later = now + FORGOTTEN_DAYS * 86_400
+        assert sweep(storage, set(), set(), later - 60, known) == []
+        assert sweep(storage, set(), set(), later + 60) == []
+        swept = sweep(storage, set(), set(), later + 60, known)
+        assert [path.name for path in swept] == [keys[1], ids[1]]
+        assert {key.split("/")[1] for key in server.kept()} == {keys[0], ids[0], "mine"}
+
+
+def test_what_was_being_removed_when_its_process_was_killed_goes(tmp_path: Path) -> None:
+    left = tmp_path / "jobs" / ".job_1.removed-a1b2"
+    make(left / "file", NOW - STALE_SECONDS - 1)
+    os.utime(left, (NOW - STALE_SECONDS - 1,) * 2)
+    assert sweep(Directory(tmp_path), set(), set(), NOW) == [left]
 
 
 def test_a_storage_that_is_not_there_yet_has_nothing_to_sweep(tmp_path: Path) -> None:
