@@ -110,7 +110,7 @@ class TextOrder(NamedTuple):
             firsts = np.array(rests, f"S{KEY_BYTES}").astype("S8").view(">u8").astype(np.uint64)
             keys.append(firsts | np.minimum(lengths, np.uint64(KEY_BYTES + 1)))
             extremes = [min([*extremes, *rests]), max([*extremes, *rests])] if rests else extremes
-        return keys, os.path.commonprefix(extremes)
+        return keys, os.path.commonprefix(extremes) or b""
 
 
 def order_of(column: Column, scratch: Path) -> Order:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .stored import BLOCK_ROWS, MOST_TEXT_BYTES, StoredTexts, Texts, spans
+from .stored import MOST_TEXT_BYTES, StoredTexts, Texts, spans
 
 Array = npt.NDArray[Any]
 Codes = Callable[[slice], Array]
@@ -22,7 +22,7 @@ def text_spans(
     `columns` have the codes of a range of rows, -1 for a missing text, and the texts that these are places in.
     """
     stored = [(codes, texts) for codes, texts in columns if isinstance(texts, StoredTexts)]
-    for rows in spans(n_rows, length or BLOCK_ROWS):
+    for rows in spans(n_rows, length):
         if stored:
             sizes = sum((_sizes(texts, codes(rows)) for codes, texts in stored), np.zeros(rows.stop - rows.start))
             cuts = np.flatnonzero(np.diff(sizes.cumsum() // MOST_TEXT_BYTES)) + 1 + rows.start

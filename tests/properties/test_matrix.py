@@ -20,29 +20,30 @@ from workers.matrix_build import build
 
 ADDED_AT_ONCE = 7
 """So many training rows are added up at once here, that a few make several blocks."""
-NAMES = ("a", "k", "w", "x", "y")
+NAMES = ("a", "d", "k", "t", "w", "x", "y")
 
 
 class Row(NamedTuple):
     a: float | None
+    d: str
     k: str | None
+    t: str
     w: int
     x: float
     y: str
 
 
-ROWS = st.lists(
-    st.builds(
-        Row,
-        a=st.none() | st.integers(-3, 3).map(lambda n: n / 7),
-        k=st.none() | st.sampled_from(["red", "grün", "blue"]),
-        w=st.integers(1, 2),
-        x=st.integers(0, 29).map(lambda n: n / 3),
-        y=st.sampled_from(["no", "yes"]),
-    ),
-    min_size=24,
-    max_size=60,
+ROW = st.builds(
+    Row,
+    a=st.none() | st.integers(-3, 3).map(lambda n: n / 7),
+    d=st.integers(10, 28).map(lambda day: f"2024-02-{day}"),
+    k=st.none() | st.sampled_from(["red", "grün", "blue"]),
+    t=st.integers(0, 40).map(lambda n: f"note{'s' * (n % 3)} {n}"),
+    w=st.integers(1, 2),
+    x=st.integers(0, 29).map(lambda n: n / 3),
+    y=st.sampled_from(["no", "yes"]),
 )
+ROWS = st.lists(ROW, min_size=24, max_size=60)
 SPLITS = st.sampled_from(
     [
         {"by": "hash", "column": None},
@@ -50,6 +51,9 @@ SPLITS = st.sampled_from(
         {"by": "row", "column": None},
         {"by": "time", "column": "x"},
         {"by": "time", "column": "y"},
+        {"by": "time", "column": "d"},
+        {"by": "time", "column": "t"},
+        {"by": "group", "column": "t"},
         {"by": "hash", "column": None, "stratify": True},
         {"by": "hash", "column": "x", "stratify": True},
     ]
@@ -60,42 +64,56 @@ SPLITS = st.sampled_from(
 @given(
     rows=ROWS,
     split=SPLITS,
+    others=st.none() | st.lists(ROW, min_size=1, max_size=20),
+    is_regression=st.booleans(),
     method=st.sampled_from(["mean", "most_frequent"]),
     sizes=st.tuples(st.integers(1, 70), st.integers(1, 70), st.integers(1, 20)),
 )
 def test_blocks_of_any_size_give_the_matrix_of_whole_columns(
-    rows: list[Row], split: dict[str, Any], method: str, sizes: tuple[int, int, int]
+    rows: list[Row],
+    split: dict[str, Any],
+    others: list[Row] | None,
+    method: str,
+    sizes: tuple[int, int, int],
+    *,
+    is_regression: bool,
 ) -> None:
+    """`others` are the rows of a validation dataset."""
+    split = split | ({} if others is None else {"validation": 0.0}) | ({"stratify": False} if is_regression else {})
+    target, task = ("x", "regression") if is_regression else ("y", "classification")
+    features = ("a", "k") if is_regression else ("a", "k", "x")
     request = MatrixRequest(
-        ("y",), "classification", ("a", "k", "x"), split, standardize=True, dtype="float64",
-        weight_column="w", missing_values=method,
-    )  # fmt: skip
+        (target,), task, features, split, standardize=True, dtype="float64", weight_column="w", missing_values=method
+    )
     with scratch_directory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr("workers.training_rows.BLOCK_ROWS", ADDED_AT_ONCE)
-        dataset = made(directory, rows)
-        whole = outcome(dataset, request, directory / "whole")
+        datasets = made(directory / "own", rows), None if others is None else made(directory / "others", others)
+        whole = outcome(datasets, request, directory / "whole")
         read_at_once, written_at_once, words_at_once = sizes
         patch.setattr("workers.stored.BLOCK_ROWS", read_at_once)
         patch.setattr("workers.row_hashes.BLOCK_BYTES", 64 * len(NAMES) * read_at_once)
+        patch.setattr("workers.text_spans.MOST_TEXT_BYTES", 100 * read_at_once)
         patch.setattr("workers.matrix_build.FEWEST_BLOCK_ROWS", written_at_once)
         patch.setattr("workers.matrix_build.BLOCK_VALUES", 1)
         patch.setattr("workers.distinct.WORDS_AT_ONCE", words_at_once)
-        assert outcome(dataset, request, directory / "parts") == whole
+        assert outcome(datasets, request, directory / "parts") == whole
     if not isinstance(whole, str):
-        assert whole == expected(rows, split, method)
+        assert whole == expected(rows, others, request)
 
 
 def made(directory: Path, rows: list[Row]) -> Path:
     lines = (",".join("" if value is None else str(value) for value in row) for row in rows)
-    (directory / "rows.csv").write_text("a,k,w,x,y\n" + "\n".join(lines) + "\n")
-    types = {"a": "number", "k": "category", "w": "number", "x": "number", "y": "category"}
+    directory.mkdir()
+    (directory / "rows.csv").write_text(",".join(NAMES) + "\n" + "\n".join(lines) + "\n")
+    kinds = ("number", "date", "category", "text", "number", "number", "category")
+    types = dict(zip(NAMES, kinds, strict=True))
     ingest_file(directory / "rows.csv", {"types": types, "header": True}, directory / "dataset", {})
     return directory / "dataset"
 
 
-def outcome(dataset: Path, request: MatrixRequest, destination: Path) -> dict[str, Any] | str:
+def outcome(datasets: tuple[Path, Path | None], request: MatrixRequest, destination: Path) -> dict[str, Any] | str:
     try:
-        build(dataset, request, destination)
+        build(datasets[0], request, destination, datasets[1])
     except DataError as error:
         return error.message
     matrix = open_matrix(destination)
@@ -110,19 +128,21 @@ def outcome(dataset: Path, request: MatrixRequest, destination: Path) -> dict[st
     }
 
 
-def expected(rows: list[Row], split: dict[str, Any], method: str) -> dict[str, Any]:
-    parts = parts_of(rows, split)
+def expected(rows: list[Row], others: list[Row] | None, request: MatrixRequest) -> dict[str, Any]:
+    method, is_regression = request.missing_values, request.task == "regression"
+    parts = parts_of(rows, request.split, request.targets[0])
     training, validation, test = (
         [row for row, found in zip(rows, parts, strict=True) if found == part] for part in range(3)
     )
+    validation = validation if others is None else others
     warnings: list[str] = []
     a = number("a", [row.a for row in training], method, warnings)
     k = category([row.k for row in training], warnings)
-    x = number("x", [row.x for row in training], None, warnings) | {
+    x = number("x", [row.x for row in training], None, [] if is_regression else warnings) | {
         "fill": number("x", [row.x for row in training], method, [])["fill"]
     }
-    known = {key(row) for row in training}
-    counts = [sum(key(row) in known for row in held_out) for held_out in (validation, test)]
+    known = {key(row, request) for row in training}
+    counts = [sum(key(row, request) in known for row in held_out) for held_out in (validation, test)]
     shared = [
         part_of(count, len(held_out), f"{name} row")
         for count, name, held_out in zip(counts, ("validation", "test"), (validation, test), strict=True)
@@ -138,19 +158,22 @@ def expected(rows: list[Row], split: dict[str, Any], method: str) -> dict[str, A
     classes = sorted({row.y for row in rows})
     return {
         "rows": (len(training), len(validation), len(test)),
-        "X": [[standard(row.a, a), *one_hot(row.k, k), standard(row.x, x)] for row in in_order],
-        "y": [classes.index(row.y) for row in in_order],
+        "X": [
+            [standard(row.a, a), *one_hot(row.k, k), *([] if is_regression else [standard(row.x, x)])]
+            for row in in_order
+        ],
+        "y": [[row.x] if is_regression else classes.index(row.y) for row in in_order],
         "weights": [float(row.w) for row in in_order],
-        "features": [a, k, x],
+        "features": [a, k] if is_regression else [a, k, x],
         "warnings": tuple(warnings),
     }
 
 
-def key(row: Row) -> tuple[Any, ...]:
-    return row.a, row.k, row.x, row.y
+def key(row: Row, request: MatrixRequest) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in (*request.features, *request.targets))
 
 
-def parts_of(rows: list[Row], split: dict[str, Any]) -> list[int]:
+def parts_of(rows: list[Row], split: dict[str, Any], target: str) -> list[int]:
     n, test, validation = len(rows), split["test"], split["validation"]
     n_test, n_validation = int(n * test + 0.5), int(n * validation + 0.5)
     if split["by"] == "row":
@@ -164,7 +187,7 @@ def parts_of(rows: list[Row], split: dict[str, Any]) -> list[int]:
             2 if first_test < n and time >= in_order[first_test] else int(cut is not None and time >= cut)
             for time in times
         ]
-    hashes = [hash_of(row, split) for row in rows]
+    hashes = [hash_of(row, split, target) for row in rows]
     if not split["stratify"]:
         return [2 if u / 2**64 < test else int(u / 2**64 < test + validation) for u in hashes]
     found = [0] * n
@@ -177,9 +200,10 @@ def parts_of(rows: list[Row], split: dict[str, Any]) -> list[int]:
     return found
 
 
-def hash_of(row: Row, split: dict[str, Any]) -> int:
+def hash_of(row: Row, split: dict[str, Any], target: str) -> int:
     data = split["salt"].encode()
-    for name in ("a", "k", "x") if split["column"] is None else (split["column"],):
+    hashed = [name for name in NAMES if name not in {target, "w"}]
+    for name in hashed if split["column"] is None else (split["column"],):
         value = getattr(row, name)
         raw = struct.pack("<d", value) if isinstance(value, float) else (value or "").encode()
         data += b"\xff\xff\xff\xff" if value is None else struct.pack("<I", len(raw)) + raw
