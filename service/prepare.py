@@ -6,8 +6,9 @@ Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "pat
 "start": null or {"spec", "source", "destination"}}, {"id", "do": "remember", "model"}, {"id", "do": "measure",
 "champion", "dataset_directory"}, {"id", "do": "score", "challenger", "champion", "anchor" (or null), …} (see
 `service.scoring`), {"id", "do": "sweep", "uploads", "matrices", "known", "now"} (see `service.sweep`) or {"id",
-"do": "drop", "path"} is answered by {"id", "ok": …}, {"id", "error": {"code", "message", "errors"}} or, where the storage is away and
-the same should be asked again, {"id", "again": why}. The process ends when the other end of the pipe is closed.
+"do": "drop", "path"} is answered by {"id", "ok": …}, {"id", "error": {"code", "message", "errors"}} or, where the
+storage is away and the same should be asked again, {"id", "again": why}. The process ends when the other end
+of the pipe is closed.
 """
 
 import errno
