@@ -55,6 +55,7 @@ def test_a_matrix_goes_a_week_after_the_last_job_that_used_it(tmp_path: Path) ->
 def test_a_bucket_is_swept_by_what_it_says_and_each_node_by_what_lies_there(tmp_path: Path) -> None:
     now = time.time()
     with object_server() as server:
+        server.files().delete_dir_contents(BUCKET)
         storage = server.storage(tmp_path)
         for name in ("uploads/ds_known", "uploads/ds_unknown"):
             make(tmp_path / name, now)
