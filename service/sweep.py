@@ -33,7 +33,8 @@ def sweep(
     """The stale leavings of `storage`, removed.
 
     `preparing` are the ids of the datasets that are to be read from their uploads, `needed` the keys of the matrices
-    that a job needs, `known` all contents of `datasets` and ids of `jobs`; all as the record had them at `now`.
+    that a job needs, `known` all contents of `datasets` and ids of `jobs`, with which a bucket is compared; all as the
+    record had them at `now`.
     """
     removed = [path for path in storage.root.glob(f"*/.*{REMOVED}*") if path.parent.name not in MADE_BESIDE]
     leavings = [path for path in removed if now - touched(path) > STALE_SECONDS]
@@ -44,7 +45,7 @@ def sweep(
     dropped = [each.path for each in uploads if now - each.touched > STALE_SECONDS]
     matrices = [each for each in storage.listed("matrices") if each.path.name not in needed]
     dropped += [each.path for each in matrices if now - each.touched > MATRIX_DAYS * 86_400]
-    dropped += forgotten(storage, known or {}, now)
+    dropped += forgotten(storage, known or {}, now) if storage.url else []
     for path in leavings:
         remove(path)
     for path in dropped:

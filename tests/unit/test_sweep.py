@@ -93,6 +93,11 @@ def test_what_no_row_knows_goes_after_a_month_if_its_name_is_one_of_ours(tmp_pat
         assert {key.split("/")[1] for key in server.kept()} == {keys[0], ids[0], "mine"}
 
 
+def test_what_the_record_does_not_know_stays_in_a_directory(tmp_path: Path) -> None:
+    make(tmp_path / "datasets" / ("a" * 64) / "columns.json", NOW - FORGOTTEN_DAYS * 86_400 - 60)
+    assert sweep(Directory(tmp_path), set(), set(), NOW, {"datasets": [], "jobs": []}) == []
+
+
 def test_what_was_being_removed_when_its_process_was_killed_goes(tmp_path: Path) -> None:
     left = tmp_path / "jobs" / ".job_1.removed-a1b2"
     make(left / "file", NOW - STALE_SECONDS - 1)
