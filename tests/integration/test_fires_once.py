@@ -1,7 +1,6 @@
 """Four dispatchers at once, none of them the leader, some of them killed: a due time still has one row and one job."""
 
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -68,17 +67,21 @@ def run(url: str, directory: Path, n_minutes: int, n_kills: int) -> Counter[str]
     running = [started() for _ in range(N_PROCESSES)]
     deadline = time.monotonic() + PATIENCE_SECONDS
     killed = 0
-    while any(process.is_alive() for process in running):
-        assert time.monotonic() < deadline
-        time.sleep(0.05 + 0.3 * chance.random())
-        place = chance.randrange(N_PROCESSES)
-        victim = running[place]
-        if killed < n_kills and victim.is_alive() and victim.pid is not None:
-            os.kill(victim.pid, signal.SIGKILL)
-            victim.join()
-            assert victim.exitcode == -signal.SIGKILL
-            running[place] = started()
-            killed += 1
+    try:
+        while any(process.is_alive() for process in running):
+            assert time.monotonic() < deadline
+            time.sleep(0.05 + 0.3 * chance.random())
+            place = chance.randrange(N_PROCESSES)
+            victim = running[place]
+            if killed < n_kills and victim.is_alive():
+                victim.kill()
+                victim.join()
+                assert victim.exitcode == -signal.SIGKILL
+                running[place] = started()
+                killed += 1
+    finally:
+        for process in running:
+            process.kill()
     assert [process.exitcode for process in running] == [0] * N_PROCESSES
     assert killed == n_kills
     return ledger(url)
