@@ -2,7 +2,9 @@
 
 FIELDS says in our words what we use of ray.io/v1. It was compared with the reference of KubeRay 1.6.2 ("KubeRay CRD API
 reference" in Ray's documentation, generated from the types of that release) and with the operator's Go types after 1.7
-(ray-operator/apis/ray/v1/raycluster_types.go): names, types and what must be there are the same in both. `authOptions`
+(ray-operator/apis/ray/v1/raycluster_types.go): names, types and what must be there are the same in both. Our manifest
+was also put through `tests.kuberay_schema` with the CRD itself outside the pod templates, as it was in November 2026
+(helm-chart/kuberay-operator/crds/ray.io_rayclusters.yaml at 017710c): nothing was unknown or missing. `authOptions`
 with `mode` came with 1.5.1, as its notes say, and wants Ray 2.52 or newer. `rayStartParams` may be left out in these
 types, and had to be there before: it is required here, so that every release takes ours.
 """
