@@ -59,7 +59,7 @@ def _fit_number(name: str, blocks: Blocks, *, standardize: bool) -> tuple[Number
     found, n_values = sum_and_count(blocks())
     mean = found / n_values
     with np.errstate(over="ignore", invalid="ignore"):
-        std = math.sqrt(abs(sum_and_count((block - mean) ** 2 for block in blocks())[0]) / n_values)
+        std = math.sqrt(sum_and_count((block - mean) ** 2 for block in blocks())[0] / n_values)
     if not np.isfinite([mean, std]).all():
         largest = max(np.abs(block).max() for block in blocks())
         raise DataError(

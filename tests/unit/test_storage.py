@@ -132,15 +132,20 @@ def test_a_directory_made_anew_with_other_bits_takes_the_place_of_the_old_one(
     assert len((tmp_path / "three" / "matrices" / "key" / "X.npy").read_bytes()) == 20
 
 
+def settings_of_a_node(server: ObjectServer, data_dir: Path) -> dict[str, str]:
+    """The environment of a process there, with the server as its storage."""
+    return {**os.environ, **server.settings(), "GRADSUM_DATA_DIR": str(data_dir)}
+
+
 def test_several_processes_may_bring_the_same_at_once(server: ObjectServer, tmp_path: Path) -> None:
     storage = server.storage(tmp_path / "node")
     storage.keep(matrix(storage, rows=30_000_000))
-    environment = {**os.environ, **server.settings(), "GRADSUM_DATA_DIR": str(tmp_path / "other")}
     code = (
         "import os, sys; from pathlib import Path; from workers.storage import storage_of\n"
         "storage = storage_of(os.environ); path = storage.root / 'matrices' / 'key'\n"
         "sys.exit(not (storage.bring(path) and (path / 'X.npy').stat().st_size == 30_000_000))"
     )
+    environment = settings_of_a_node(server, tmp_path / "other")
     started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
     assert [process.wait(60) for process in started] == [0, 0, 0]
     left = {path.name for path in (tmp_path / "other" / CACHE / "matrices").iterdir()}
@@ -152,11 +157,11 @@ def test_a_process_that_is_killed_while_it_brings_leaves_nothing_that_looks_whol
 ) -> None:
     storage = server.storage(tmp_path / "node")
     storage.keep(matrix(storage, rows=200_000_000))
-    environment = {**os.environ, **server.settings(), "GRADSUM_DATA_DIR": str(tmp_path / "other")}
     code = (
         "import os; from workers.storage import storage_of; storage = storage_of(os.environ)\n"
         "storage.bring(storage.root / 'matrices' / 'key')"
     )
+    environment = settings_of_a_node(server, tmp_path / "other")
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     place = tmp_path / "other" / CACHE / "matrices"
     while not [*place.glob(".key-*/X.npy")]:
