@@ -26,9 +26,10 @@ ROWS = [[0] * 64, [8] * 64]
 
 
 class Scene(NamedTuple):
-    """A service in a bucket."""
+    """A service in a bucket, and one in a directory to compare it with."""
 
     service: RunningService
+    in_directory: RunningService
     client: Client
     server: ObjectServer
 
@@ -49,15 +50,15 @@ class Scene(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def scene(short_path: Path, free_port: Callable[[], int]) -> Iterator[Scene]:
+def scene(service: RunningService, short_path: Path, free_port: Callable[[], int]) -> Iterator[Scene]:
     with (
         object_server(free_port()) as server,
-        running_service(short_path, free_port, GRADSUM_WORKER_SLOTS="2", **server.settings()) as service,
-        service.client() as client,
+        running_service(short_path, free_port, GRADSUM_WORKER_SLOTS="2", **server.settings()) as in_bucket,
+        in_bucket.client() as client,
     ):
         client.add_dataset(DIGITS / "digits.csv", "digits")
-        yield Scene(service, client, server)
-        assert SECRET not in service.log()
+        yield Scene(in_bucket, service, client, server)
+        assert SECRET not in in_bucket.log()
 
 
 def wait(client: Client, job_id: str, statuses: frozenset[str], reason: str | None = None) -> dict[str, Any]:
@@ -72,9 +73,9 @@ def wait(client: Client, job_id: str, statuses: frozenset[str], reason: str | No
         time.sleep(0.1)
 
 
-def test_a_bucket_and_a_directory_give_the_same_bits(scene: Scene, service: RunningService) -> None:
+def test_a_bucket_and_a_directory_give_the_same_bits(scene: Scene) -> None:
     in_bucket = scene.trained(tracking={"registered_model": "digits"})
-    with service.client() as client:
+    with scene.in_directory.client() as client:
         client.add_dataset(DIGITS / "digits.csv", "digits-of-a-directory")
         body = {**JOB, "dataset": "digits-of-a-directory"}
         in_directory = wait(client, client.submit_job(body)["id"], FINAL)
@@ -200,7 +201,7 @@ def test_what_is_deleted_is_gone_from_the_bucket(scene: Scene) -> None:
     scene.client.delete_job(job["id"])
     scene.client.delete_dataset(dataset["id"])
     left = scene.server.kept() - before
-    assert not [key for key in left if job["id"] in key or key.startswith("datasets/")], left  # the sweep takes matrices
+    assert not [key for key in left if job["id"] in key or key.startswith("datasets/")], left  # matrices are swept
 
 
 @pytest.mark.parametrize(
