@@ -217,6 +217,7 @@ def matrix_request(spec: JobSpec, options: Mapping[str, Any]) -> MatrixRequest:
         missing_values=spec.preprocessing.missing_values,
         missing_markers=() if spec.preprocessing.missing_values == "error" else _missing_markers(options),
         max_categories=spec.preprocessing.max_categories,
+        standardize_target=spec.preprocessing.standardize_target is True,
     )
 
 

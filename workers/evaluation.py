@@ -39,7 +39,7 @@ class Evaluation:
             )
             self._outputs[block] = outputs
             total += error
-        loss = total / self._total_weight if self._total_weight > 0 else math.nan
+        loss = self._problem.loss_unit * total / self._total_weight if self._total_weight > 0 else math.nan
         return self._named({"loss": loss if math.isfinite(loss) else None, **self._score()})
 
     def report(self, parameters: Array) -> Figures:

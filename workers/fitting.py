@@ -1,19 +1,12 @@
 """Finds the preprocessing of a model in the training rows, block by block; each block as often as it takes."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from .errors import DataError
 from .preprocessing import CategoryFeature, NumberFeature, Preprocessing
-from .sums import sum_and_count
-
-Array = npt.NDArray[Any]
-Blocks = Callable[[], Iterable[Array]]
-"""A column's training rows, in blocks of 2¹⁶ and a last one: the blocks decide bits (docs/MATH.md, Preprocessing)."""
+from .sums import Blocks, is_constant, mean_and_deviation
 
 
 def fit(
@@ -36,13 +29,13 @@ def fit(
     warnings = []
     for name, blocks in columns.items():
         if name in categories:
-            feature, dropped, is_constant = _fit_category(name, blocks, categories[name], max_categories)
+            feature, dropped, same = _fit_category(name, blocks, categories[name], max_categories)
             features.append(feature)
             warnings += [_about_dropped(feature, dropped)] if dropped else []
         else:
-            number, is_constant = _fit_number(name, blocks, standardize=standardize)
+            number, same = _fit_number(name, blocks, standardize=standardize)
             features.append(number)
-        if is_constant:
+        if same:
             warnings.append(f"Column '{name}' has the same value in all training rows: the model can't learn from it.")
     filled = (feature._replace(fill=(fills or {}).get(feature.name)) for feature in features)
     return Preprocessing(tuple(filled), tuple(missing_markers)), warnings
@@ -50,25 +43,9 @@ def fit(
 
 def _fit_number(name: str, blocks: Blocks, *, standardize: bool) -> tuple[NumberFeature, bool]:
     """The feature, and whether all values are the same."""
-    first = next(iter(blocks()))[0]
-    is_constant = all((block == first).all() for block in blocks())
-    if not standardize:
-        return NumberFeature(name, 0.0, 1.0), is_constant
-    if is_constant:
-        return NumberFeature(name, float(first), 1.0), is_constant
-    found, n_values = sum_and_count(blocks())
-    mean = found / n_values
-    with np.errstate(over="ignore", invalid="ignore"):
-        std = math.sqrt(sum_and_count((block - mean) ** 2 for block in blocks())[0] / n_values)
-    if not np.isfinite([mean, std]).all():
-        largest = max(np.abs(block).max() for block in blocks())
-        raise DataError(
-            f"The values of column '{name}' are too large to be standardised (up to {largest:g}). "
-            f"Scale the column, or leave it out of the features.",
-            code="nonfinite_values",
-            field="features",
-        )
-    return NumberFeature(name, mean, std or 1.0), is_constant
+    if standardize:
+        return NumberFeature(name, *mean_and_deviation(name, blocks, "features")), is_constant(blocks)
+    return NumberFeature(name, 0.0, 1.0), is_constant(blocks)
 
 
 def _fit_category(

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .target_scaling import TargetScaling, scaling_from_json
+
 Array = npt.NDArray[Any]
 VERSION = 4
 """Raised when the same request would give another matrix, so that cached ones are not mistaken for it."""
@@ -29,6 +31,7 @@ class MatrixRequest(NamedTuple):
     """What stands for missing in the dataset's file; predictions understand it where missing values are filled."""
     max_categories: int | None = None
     """How many categories of a column become inputs of their own at most."""
+    standardize_target: bool = False
 
 
 class Matrix(NamedTuple):
@@ -48,6 +51,7 @@ class Matrix(NamedTuple):
     dtype: str
     warnings: tuple[str, ...]
     arrays: dict[str, dict[str, Any]]
+    target_scaling: TargetScaling | None = None  # what y was subtracted and divided by
 
 
 def request_from_json(saved: Mapping[str, Any]) -> MatrixRequest:
@@ -70,4 +74,5 @@ def open_matrix(directory: Path) -> Matrix:
     classes = None if meta["classes"] is None else tuple(meta["classes"])
     arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in meta["arrays"]}
     weights = arrays.pop("weights", None)
-    return Matrix(**arrays, weights=weights, **{**meta, **lists, "classes": classes})
+    scaling = scaling_from_json(meta.get("target_scaling"))
+    return Matrix(**arrays, weights=weights, **{**meta, **lists, "classes": classes, "target_scaling": scaling})

@@ -25,8 +25,9 @@ from .matrix_rows import Source, read_split, read_validation_rows
 from .preprocessing import Preprocessing, to_json
 from .split import PARTS
 from .stored import spans
-from .targets import Classes, answers, check_numbers, classes_of
-from .training_rows import filled_values
+from .target_scaling import TargetScaling, fit_targets
+from .targets import Answers, Classes, check_numbers, classes_of
+from .training_rows import filled_values, present_values
 from .weight_column import check_weights
 
 BLOCK_VALUES = 2**20
@@ -75,11 +76,12 @@ def _write(dataset_directory: Path, validation_directory: Path | None, request: 
     if validation_directory is not None:
         sources.append(read_validation_rows(own, validation_directory, request, directory))
     classes = _check_targets(sources, request)
+    scaling, notes = _fit_targets(own, request)
     preprocessing, warnings = _fit(own, request, directory)
     if (name := request.weight_column) is not None:
         check_weights(name, [(source.columns[name], source.split) for source in sources], request.dtype)
     sizes = [sum(part) for part in zip(*(source.split.sizes for source in sources), strict=True)]
-    shared = _write_rows(sources, sizes, request, classes, preprocessing, directory)
+    shared = _write_rows(sources, sizes, request, Answers(classes, request.dtype, scaling), preprocessing, directory)
     for path in directory.iterdir():
         if path.suffix != ".npy":
             path.unlink()
@@ -88,10 +90,11 @@ def _write(dataset_directory: Path, validation_directory: Path | None, request: 
         "targets": request.targets,
         "features": request.features,
         "classes": None if classes is None else classes.labels,
+        "target_scaling": None if scaling is None else scaling._asdict(),
         "preprocessing": to_json(preprocessing),
         "n_inputs": preprocessing.n_inputs,
         "dtype": request.dtype,
-        "warnings": warnings + shared,
+        "warnings": [*notes, *warnings, *shared],
         "arrays": {file.stem: fingerprint(file) for file in sorted(directory.glob("*.npy"))},
     }
     (directory / "matrix.json").write_text(json.dumps(meta, ensure_ascii=False, allow_nan=False), encoding="utf-8")
@@ -104,6 +107,13 @@ def _check_targets(sources: Sequence[Source], request: MatrixRequest) -> Classes
     for name in request.targets:
         check_numbers(name, [source.columns[name] for source in sources], request.dtype)
     return None
+
+
+def _fit_targets(own: Source, request: MatrixRequest) -> tuple[TargetScaling | None, list[str]]:
+    if not request.standardize_target:
+        return None, []
+    columns = {name: partial(present_values, own.columns[name], own.split) for name in request.targets}
+    return fit_targets(columns, request.dtype)
 
 
 def _fit(own: Source, request: MatrixRequest, scratch: Path) -> tuple[Preprocessing, list[str]]:
@@ -131,14 +141,13 @@ def _write_rows(
     sources: Sequence[Source],
     sizes: Sequence[int],
     request: MatrixRequest,
-    classes: Classes | None,
+    answers: Answers,
     preprocessing: Preprocessing,
     directory: Path,
 ) -> list[str]:
     """X, y and weights, in one pass over the rows in the order of their files; warnings about shared rows."""
     X = PartsFile(directory / "X.npy", request.dtype, sizes, (preprocessing.n_inputs,))
-    one = () if classes is not None else (len(request.targets),)
-    y = PartsFile(directory / "y.npy", request.dtype if classes is None else np.int32, sizes, one)
+    y = PartsFile(directory / "y.npy", answers.dtype, sizes, answers.shape(len(request.targets)))
     named = request.weight_column
     weights = None if named is None else PartsFile(directory / "weights.npy", np.float64, sizes)
     shared = SharedRows(directory, sizes)
@@ -151,7 +160,7 @@ def _write_rows(
                 X.write(
                     inputs_of(columns, piece), [min(max(end, piece.start), piece.stop) - piece.start for end in ends]
                 )
-            y.write(answers(classes, [columns[name].values[rows] for name in request.targets], request.dtype), ends)
+            y.write(answers.to([columns[name].values[rows] for name in request.targets]), ends)
             if weights is not None and named is not None:
                 weights.write(columns[named].values[rows], ends)
             shared.add(words_of_block([columns[name] for name in used], rows), ends)

@@ -9,7 +9,7 @@ Values = Mapping[str, Mapping[str, Any]]
 """Values by group and option."""
 
 TEXTBOOK: Values = {
-    "preprocessing": {"standardize": False},
+    "preprocessing": {"standardize": False, "standardize_target": False},
     "network": {"hidden_layers": [30], "activation": "sigmoid", "output_activation": "sigmoid"},
     "training": {
         "epochs": 100,
@@ -25,7 +25,7 @@ ADAM, LBFGS = {"name": "adam"}, {"name": "lbfgs"}
 
 AUTO: dict[str, Values] = {
     "small classification": {
-        "preprocessing": {"standardize": True},
+        "preprocessing": {"standardize": True, "standardize_target": False},
         "network": {"hidden_layers": [16], "activation": "tanh"},
         "training": {
             "epochs": 100,
@@ -36,7 +36,7 @@ AUTO: dict[str, Values] = {
         },
     },
     "small classification in part": {
-        "preprocessing": {"standardize": True},
+        "preprocessing": {"standardize": True, "standardize_target": False},
         "network": {"hidden_layers": [32], "activation": "tanh"},
         "training": {
             "epochs": 300,
@@ -46,7 +46,7 @@ AUTO: dict[str, Values] = {
         },
     },
     "classification": {
-        "preprocessing": {"standardize": True},
+        "preprocessing": {"standardize": True, "standardize_target": False},
         "network": {"hidden_layers": [64], "activation": "tanh"},
         "training": {
             "epochs": 100,
@@ -56,7 +56,7 @@ AUTO: dict[str, Values] = {
         },
     },
     "small regression": {
-        "preprocessing": {"standardize": True},
+        "preprocessing": {"standardize": True, "standardize_target": "where it can"},
         "network": {"hidden_layers": [1024], "activation": "sigmoid", "initialization": ["he", "zeros"]},
         "training": {
             "epochs": 10,
@@ -66,20 +66,18 @@ AUTO: dict[str, Values] = {
         },
     },
     "regression": {
-        "preprocessing": {"standardize": True},
+        "preprocessing": {"standardize": True, "standardize_target": "where it can"},
         "network": {"hidden_layers": [64], "activation": "tanh"},
         "training": {
             "epochs": 300,
             "optimizer": LBFGS,
             "batch_size": None,
-            "early_stopping": {"patience": 10},
+            "early_stopping": {"patience": 20},
         },
     },
 }
 """By what there is to learn. Few rows want what fits them nearly as smoothly as a linear model does: classes by a
-penalty, regressions, whose targets have any scale, by few steps. "In part" is where a request chooses some itself.
-
-The targets of a regression have any scale: lbfgs finds its own steps, where adam would need more of them.
+penalty, regressions by few steps. "In part" is where a request chooses some itself.
 """
 
 SMALL_CLASSIFICATION_ROWS = 1000
@@ -107,11 +105,9 @@ def apply_preset(chosen: dict[str, Any], task: str, rows: int, features: int) ->
         for name, value in options.items():
             if chosen[group][name] == "auto":
                 chosen[group][name] = value
-    network, training = chosen["network"], chosen["training"]
-    if training["l2"] == "by features and rows":
-        training["l2"] = float(f"{PENALTY * features / rows:.2g}")
-    elif training["l2"] == "auto":
-        training["l2"] = 0.0
+    network, training, preprocessing = chosen["network"], chosen["training"], chosen["preprocessing"]
+    automatic_rate = training["learning_rate"] == "auto"
+    training["l2"] = _automatic_l2(training["l2"], features, rows)
     if training["learning_rate"] == "auto":
         name = training["optimizer"]["name"]
         source = textbook and name == "gradient_descent"
@@ -120,6 +116,8 @@ def apply_preset(chosen: dict[str, Any], task: str, rows: int, features: int) ->
         training["loss"] = _automatic_loss(task, network["output_activation"])
     if network["output_activation"] == "auto":
         network["output_activation"] = _automatic_output(task, training["loss"])
+    if preprocessing["standardize_target"] == "where it can":
+        preprocessing["standardize_target"] = automatic_rate and _bears_scaled_targets(chosen)
     if network["initialization"] == "auto":
         from_zero = own_network and not textbook and situation in WITH_OUTPUTS_FROM_ZERO
         network["initialization"] = _automatic_initialization(network, outputs_from_zero=from_zero)
@@ -179,6 +177,12 @@ def _adapted(values: Values, chosen: Mapping[str, Any], rows: int) -> Values:
     return {**values, "training": training}
 
 
+def _automatic_l2(asked: float | str, features: int, rows: int) -> float:
+    if asked == "by features and rows":
+        return float(f"{PENALTY * features / rows:.2g}")
+    return 0.0 if isinstance(asked, str) else asked
+
+
 def _automatic_loss(task: str, output_activation: str) -> str:
     if task == "classification" and output_activation in {"auto", "softmax", "sigmoid"}:
         return "cross_entropy"
@@ -189,6 +193,13 @@ def _automatic_output(task: str, loss: str) -> str:
     if task == "regression":
         return "identity"
     return "softmax" if loss == "cross_entropy" else "sigmoid"
+
+
+def _bears_scaled_targets(chosen: Mapping[str, Any]) -> bool:
+    """Whether the outputs may take any value, and no parameters are given, which are meant for the path they begin."""
+    network = chosen["network"]
+    takes_any = network["output_activation"] == "identity" and network["bias"]
+    return bool(takes_any and chosen["initial_parameters"] is None)
 
 
 def _automatic_initialization(network: Mapping[str, Any], *, outputs_from_zero: bool) -> str | list[str]:

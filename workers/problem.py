@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from workers.batches import Batches
 from workers.integrity import check_rows
 from workers.matrix import Matrix, open_matrix
-from workers.network import Network, block_rows
+from workers.network import Network, block_rows, layer_views
 from workers.objective import Penalty
 from workers.plan import layer_sizes
 from workers.shards import shard_ranges
@@ -82,6 +82,21 @@ class Problem(NamedTuple):
         """When to stop for want of improvement."""
         asked = self.spec.training.early_stopping
         return asked if isinstance(asked, EarlyStopping) else None
+
+    @property
+    def loss_unit(self) -> float:
+        """What a loss of training is multiplied by to be told: figures are those of the target as it is."""
+        return 1.0 if self.matrix.target_scaling is None else self.matrix.target_scaling.loss_unit
+
+    def in_own_unit(self, parameters: NDArray[Any]) -> NDArray[Any]:
+        """The parameters, flat, of the network that answers in the unit of the target."""
+        scaling = self.matrix.target_scaling
+        if scaling is None:
+            return parameters
+        parameters = parameters.copy()
+        weights, biases = layer_views(self.network, parameters)[-1]
+        weights[...], biases[...] = scaling.in_own_unit(weights, biases)
+        return parameters
 
     @property
     def block_rows(self) -> int:

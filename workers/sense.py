@@ -11,7 +11,7 @@ from workers.spec import ConstantRate, EarlyStopping, JobSpec, Lbfgs, Rprop
 
 def check_sense(spec: JobSpec) -> None:
     """SpecError with every field of a resolved spec that contradicts another."""
-    found = [*_outputs(spec), *_optimizer(spec), *_stopping(spec), *_network(spec)]
+    found = [*_outputs(spec), *_optimizer(spec), *_stopping(spec), *_network(spec), *_target(spec)]
     if found:
         raise SpecError(" ".join(error.message for error in found), errors=tuple(found))
 
@@ -84,6 +84,17 @@ def _outputs(spec: JobSpec) -> Iterator[FieldError]:
     if spec.task == "regression" and len(spec.targets) == 1 and output == "softmax":
         message = "One softmax output is always 1, so it can't learn a number. Use identity."
         yield FieldError("network.output_activation", message)
+
+
+def _target(spec: JobSpec) -> Iterator[FieldError]:
+    if spec.preprocessing.standardize_target is not True:
+        return
+    field = "preprocessing.standardize_target"
+    if spec.task == "classification":
+        yield FieldError(field, f"{field} is for numbers, and the task is classification. Leave it out.")
+    elif spec.network.output_activation != "identity" or not spec.network.bias:
+        found = "network.bias is false" if not spec.network.bias else f"these are {spec.network.output_activation}"
+        yield FieldError(field, f"{field} needs identity outputs with biases, and {found}. Set it to false.")
 
 
 def _optimizer(spec: JobSpec) -> Iterator[FieldError]:

@@ -39,6 +39,7 @@ class PreprocessingOptions(Options):
     """What the model does to raw rows before the first layer."""
 
     standardize: bool | Auto = "auto"
+    standardize_target: bool | Auto = "auto"
     missing_values: Literal["error", "mean", "most_frequent"] = "error"
     max_categories: Annotated[int, Field(ge=1, le=100_000)] = 1000
 

@@ -17,6 +17,7 @@ from workers.errors import DataError, FieldError, SpecError
 from workers.files import write_atomically
 from workers.plan import layer_sizes
 from workers.spec import InitialParameters, JobSpec
+from workers.target_scaling import scaling_from_json
 
 MOST_NAMED = 5
 
@@ -36,6 +37,10 @@ def write_start(spec: JobSpec, matrix: Mapping[str, Any], source: Path | None, d
         check_same(trained, spec, input_names(matrix["preprocessing"]), matrix["targets"], matrix["classes"])
         with np.load(source / "weights.npz", allow_pickle=False) as file:
             arrays = dict(file)
+    scaling = scaling_from_json(matrix.get("target_scaling"))
+    if scaling is not None:  # what is given or kept answers in the target's own unit, and training does not
+        last = [f"{kind}_{len(arrays) // 2 - 1}" for kind in ("weights", "biases")]
+        arrays |= dict(zip(last, scaling.in_deviations(*(arrays[name] for name in last)), strict=True))
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
     write_atomically(destination, file.getvalue())

@@ -10,6 +10,7 @@ from .counting import counted
 from .dataset import Column
 from .errors import DataError
 from .stored import blocks, texts_at
+from .target_scaling import TargetScaling
 
 Array = npt.NDArray[Any]
 MOST_CLASSES = 1000
@@ -71,14 +72,29 @@ def check_numbers(name: str, columns: Iterable[Column], dtype: str) -> None:
     refuse_beyond(n_beyond, name, dtype, "target")
 
 
-def answers(classes: Classes | None, values: Sequence[Array], dtype: str) -> Array:
-    """What the model is to answer to rows with these values of the targets.
+class Answers(NamedTuple):
+    """What the network is to answer: places of classes, or the numbers of a regression in the unit of training."""
 
-    The places of their classes, (rows,) int32; for a regression the values, (rows, n_targets).
-    """
-    if classes is None:
-        return np.stack(values, axis=1).astype(dtype)
-    return np.searchsorted(classes.values, values[0]).astype(np.int32)
+    classes: Classes | None
+    float_dtype: str
+    scaling: TargetScaling | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of an answer."""
+        return np.dtype(self.float_dtype if self.classes is None else np.int32)
+
+    def shape(self, n_targets: int) -> tuple[int, ...]:
+        """Of the answer to a row: () for a class."""
+        return (n_targets,) if self.classes is None else ()
+
+    def to(self, values: Sequence[Array]) -> Array:
+        """The answers to rows with these values of the targets, (rows, *shape)."""
+        if self.classes is not None:
+            return np.searchsorted(self.classes.values, values[0]).astype(self.dtype)
+        if self.scaling is not None:
+            values = [self.scaling.scaled(place, column) for place, column in enumerate(values)]
+        return np.stack(values, axis=1).astype(self.dtype)
 
 
 def count_beyond(column: Column, dtype: str) -> int:

@@ -100,7 +100,7 @@ def train(
     loss = callbacks.sum_of_shard_gradients(kept, NO_TRAINING).loss
     if not math.isfinite(loss):
         raise diverged("loss", state.epoch, problem.learning_rate, state.good)
-    return Trained(kept, state.epoch, state.best.epoch or None, reason or "epochs", loss)
+    return Trained(kept, state.epoch, state.best.epoch or None, reason or "epochs", loss * problem.loss_unit)
 
 
 def next_epoch(
@@ -126,7 +126,7 @@ def next_epoch(
         raise diverged("weights", epoch, problem.learning_rate, good)
     if problem.steps > 1:
         loss, gradient_norm = losses / weights, norms / weights
-    figures = {"epoch": epoch, "loss": _finite(loss), "gradient_norm": _finite(gradient_norm)}
+    figures = {"epoch": epoch, "loss": _finite(loss * problem.loss_unit), "gradient_norm": _finite(gradient_norm)}
     if problem.spec.training.learning_rate_schedule != ConstantRate(name="constant"):
         figures["learning_rate"] = rate
     state = state._replace(epoch=epoch, parameters=parameters, optimizer_state=optimizer_state, good=good)

@@ -114,7 +114,7 @@ EXPRESSIONS = st.tuples(
 ).map(" ".join)  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cron=EXPRESSIONS, zone=st.sampled_from(ZONES))
 def test_two_years_of_due_times_are_those_of_a_scan_of_every_minute(cron: str, zone: str) -> None:
     try:

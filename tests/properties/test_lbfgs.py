@@ -78,7 +78,7 @@ def accepted_points(evaluations: list[Evaluation]) -> list[Evaluation]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(objective=OBJECTIVES, rate=RATES)
 def test_the_strong_wolfe_conditions_hold_at_every_accepted_point_and_losses_never_rise(
     objective: Objective, rate: float
@@ -105,7 +105,7 @@ def test_float32_gets_as_far_as_float64(network: Callable[..., Objective], seed:
     assert loss(narrow.astype(np.float64))[0] <= 1.001 * loss(wide)[0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(objective=OBJECTIVES, rate=RATES)
 def test_the_first_trial_goes_down_the_gradient_by_at_most_the_learning_rate(objective: Objective, rate: float) -> None:
     first, second = run(LBFGS, objective, 2, rate)
@@ -115,7 +115,7 @@ def test_the_first_trial_goes_down_the_gradient_by_at_most_the_learning_rate(obj
     np.testing.assert_array_equal(first.solution, objective.start)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(1, 6), n_pairs=st.integers(1, 10), seed=SEEDS)
 def test_the_two_loop_recursion_is_the_inverse_hessian_of_bfgs(n: int, n_pairs: int, seed: int) -> None:
     """Against (6.17) of Nocedal & Wright, with whole matrices: H⁺ = (I − ρsyᵀ) H (I − ρysᵀ) + ρssᵀ."""
@@ -144,7 +144,7 @@ def barrier(n: int, seed: int, *, only_the_gradient: bool) -> Objective:
     return Objective(value_and_gradient, random.uniform(0.01, 10, n))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(1, 8), seed=SEEDS, rate=st.floats(1e-3, 1e9), only_the_gradient=st.booleans())
 def test_a_trial_that_is_not_finite_is_too_far_and_nothing_else(
     n: int, seed: int, rate: float, *, only_the_gradient: bool
@@ -171,7 +171,7 @@ def checkpointed(state: State) -> State:
         return json.loads(json.dumps(plain, allow_nan=False)) | dict(stored)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     objective=OBJECTIVES | st.builds(lambda seed: barrier(3, seed, only_the_gradient=False), SEEDS),
     rate=RATES,
@@ -189,7 +189,7 @@ def test_a_resumed_run_visits_the_same_bits(objective: Objective, rate: float, b
         assert LBFGS.solution(parameters, state).tobytes() == evaluation.solution.tobytes()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(objective=OBJECTIVES, rate=RATES)
 def test_an_update_writes_to_no_array_that_it_was_given(objective: Objective, rate: float) -> None:
     def frozen(array: Array) -> Array:

@@ -60,7 +60,7 @@ SPLITS = st.sampled_from(
 ).map(lambda split: {"validation": 0.25, "test": 0.25, "salt": "s", "stratify": False} | split)
 
 
-@settings(max_examples=60, deadline=None)  # it writes files
+@settings(max_examples=60)
 @given(
     rows=ROWS,
     split=SPLITS,

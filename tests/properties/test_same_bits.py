@@ -36,7 +36,7 @@ def test_any_number_of_workers_gives_the_same_bits(name: str, *, weighted: bool)
     assert len({trained[1:] for trained, _ in found}) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     cuts=st.lists(st.integers(0, 70), min_size=9, max_size=14),
     name=st.sampled_from(sorted(OPTIONS)),
@@ -56,7 +56,7 @@ def test_uneven_and_empty_shards_give_the_same_bits_too(
     assert len(hashes) == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     n_rows=st.integers(9, 60),
     shards=st.integers(1, 9),

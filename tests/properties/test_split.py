@@ -2,7 +2,7 @@ import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -54,7 +54,6 @@ def test_values_do_not_run_into_each_other(left: tuple[str | None, ...], right: 
 FRACTIONS = st.floats(0.05, 0.45)
 
 
-@settings(deadline=None)  # it writes files
 @given(groups=st.lists(st.integers(0, 12), min_size=30, max_size=80), validation=FRACTIONS, test=FRACTIONS)
 def test_all_rows_of_a_group_stand_on_one_side(groups: list[int], validation: float, test: float) -> None:
     try:
@@ -65,7 +64,6 @@ def test_all_rows_of_a_group_stand_on_one_side(groups: list[int], validation: fl
     assert sum(map(len, sides)) == len(set(groups))
 
 
-@settings(deadline=None)  # it writes files
 @given(times=st.lists(st.integers(0, 40), min_size=20, max_size=80), validation=FRACTIONS, test=FRACTIONS)
 def test_no_row_is_held_out_before_a_row_that_trains(times: list[int], validation: float, test: float) -> None:
     try:
@@ -79,7 +77,6 @@ def test_no_row_is_held_out_before_a_row_that_trains(times: list[int], validatio
     assert sorted([*split.training, *split.validation, *split.test]) == list(range(len(times)))
 
 
-@settings(deadline=None)  # it writes files
 @given(
     classes=st.lists(st.integers(0, 3), min_size=40, max_size=120),
     validation=FRACTIONS,

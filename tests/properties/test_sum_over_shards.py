@@ -31,7 +31,7 @@ def rows_of(
     return random.normal(0, 1, n_parameters(network)), random.normal(0, 1, (n_rows, network.sizes[0])), targets
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     network=NETWORKS,
     cuts=st.lists(st.integers(0, 60), min_size=2, max_size=13, unique=True),
@@ -90,7 +90,7 @@ def sent_by_workers(leaves: Mapping[Node, NDArray[Any]], n_workers: int) -> dict
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), n_shards=st.integers(7, 33), extra_rows=st.integers(0, 100), seed=st.integers(0, 2**32))
 def test_any_workers_in_any_order_of_arrival_give_the_same_bits(
     data: st.DataObject, n_shards: int, extra_rows: int, seed: int

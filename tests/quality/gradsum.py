@@ -11,7 +11,7 @@ from tests.local_training import LocalTeam, initial
 from tests.quality.cases import Case
 from workers.dataset import read_metadata
 from workers.evaluation import Evaluation
-from workers.matrix import Matrix
+from workers.matrix import Matrix, matrix_key
 from workers.matrix_build import build
 from workers.plan import make_plan
 from workers.problem import Order, Problem, problem_of
@@ -48,7 +48,7 @@ def problem(case: Case, salt: str, storage: Path, options: Mapping[str, Any] | N
     """What such a job trains."""
     dataset = facts(case, storage)
     spec = resolved(case, dataset, salt, options or {})
-    directory = storage / f"{case.name}-{salt}-{spec.preprocessing.standardize}-{spec.training.dtype}"
+    directory = storage / matrix_key(f"{case.name}-{salt}", matrix_request(spec, {}))
     built = build(storage / case.name, matrix_request(spec, {}), directory)
     plan = make_plan(
         spec,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.dataset import Column
@@ -27,7 +27,6 @@ def column(directory: Path, texts: list[str], codes: list[int]) -> Column:
     return Column("t", "text", StoredArray(directory / "values.npy"), None, texts_on_disk)
 
 
-@settings(deadline=None)  # it writes files
 @given(texts=TEXTS, prefix=PREFIXES, is_sorted=st.booleans(), data=st.data())
 def test_cuts_are_those_of_the_texts_themselves(
     texts: list[str], prefix: str, data: st.DataObject, *, is_sorted: bool

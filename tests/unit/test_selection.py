@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.column_statistics import statistics_of
@@ -38,7 +38,6 @@ def test_each_group_has_an_order_of_its_own() -> None:
         assert found.keys[group].tolist() == np.sort(keys[groups == group])[places[group]].tolist()
 
 
-@settings(deadline=None)  # it writes files
 @given(values=st.lists(st.integers(0, 6).map(float), min_size=1, max_size=60))
 def test_the_lowest_of_the_most_frequent_numbers_is_found(values: list[float]) -> None:
     distinct, counts = np.unique(values, return_counts=True)
@@ -61,7 +60,6 @@ def test_equal_words_lie_in_one_pile_and_all_words_in_some(tmp_path: Path, monke
     assert count_distinct([words], len(words), tmp_path) == len(expected[0])
 
 
-@settings(deadline=None)  # it writes files
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=20), min_size=12, max_size=40), data=st.data())
 def test_unsorted_texts_are_held_out_by_code_point(texts: list[str], data: st.DataObject) -> None:
     """Also where many begin alike, or one is the beginning of another, or a NUL follows."""
@@ -75,7 +73,6 @@ def test_unsorted_texts_are_held_out_by_code_point(texts: list[str], data: st.Da
     assert split.test == [row for row, text in enumerate(texts) if text >= cut]
 
 
-@settings(deadline=None)  # it writes files
 @given(values=st.lists(FINITE | st.sampled_from([0.0, 1.0]), min_size=1, max_size=200))
 def test_the_edges_of_a_reference_are_the_deciles_of_numpy(values: list[float]) -> None:
     def deciles(some: list[float]) -> set[float]:

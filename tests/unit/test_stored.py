@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.errors import DataError
@@ -103,7 +103,6 @@ def test_an_array_whose_file_was_cut_is_not_read(tmp_path: Path) -> None:
         array[4:6]
 
 
-@settings(deadline=None)  # it writes files
 @given(
     texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=30),
     data=st.data(),
