@@ -11,7 +11,7 @@ from service.store.datasets import DatasetOutline
 
 RECORD_SECONDS = 1.0
 
-Progress = dict[str, Any] | None
+Said = dict[str, Any] | None
 
 
 class Advancing:
@@ -20,8 +20,8 @@ class Advancing:
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
-        self._said: dict[str, Progress] = {}
-        self._recorded: dict[str, Progress] = {}
+        self._said: dict[str, Said] = {}
+        self._recorded: dict[str, Said] = {}
         self._record_at: dict[str, float] = {}
 
     def begin(self, dataset: DatasetOutline) -> OnProgress:

@@ -230,7 +230,7 @@ class Dispatcher:
         if job.status == "starting" and job.id not in self._running:
             with self._database.read() as connection:
                 lost = jobs.lost_drivers(connection, job.id)
-        facts = Facts(sources.status, job.id in self._running, self._slots, free, lost)
+        facts = Facts(sources.status, job.id in self._running, self._slots, free, lost, how_far=sources.how_far)
         refusal, pausing = self._refusals.last(job.id), self._refusals.is_pausing(job.id)
         if refusal is None:
             return facts

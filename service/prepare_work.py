@@ -27,7 +27,7 @@ Message = dict[str, Any]
 
 
 def work(message: Message, storage: Storage, progress: Progress = SILENT) -> dict[str, Any]:
-    """The answer to a request, as `service.prepare` lists them; `progress` is told how far one of a dataset is."""
+    """The answer to a request, as `service.prepare` lists them; `progress` is told how far a dataset is."""
     match message["do"]:
         case "ingest":
             return _ingest(message, storage, progress)

@@ -58,7 +58,7 @@ def add(
         if preview:
             asked.show(dataset, lambda found: show_preview(asked.console(), found))
             raise typer.Exit(1 if preview_problems(dataset) else 0)
-        if wait:
+        if wait and dataset["status"] == "preparing":
             dataset = _prepared(asked, client, dataset)
     asked.show(dataset, lambda found: show_dataset(asked.console(), found))
     raise typer.Exit(1 if dataset["status"] == "failed" else 0)

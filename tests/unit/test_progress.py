@@ -15,12 +15,15 @@ from rich.console import Console
 
 from service.advancing import RECORD_SECONDS, Advancing
 from service.dataset_rendering import amount
+from service.decisions import Decision, Facts, decide
+from service.facts import Sources
 from service.ingest import ingest_file
 from service.prepare import teller
 from service.progress import TELL_SECONDS, Phase, Progress, ToldProgress, Unit
 from service.store import datasets
 from service.store.database import Database, migrate
 from service.waiting import bar
+from tests.unit.test_decisions import JOB
 
 BLOCK = 2**22
 SOME = {"phase": "reading", "unit": "bytes", "done": 1, "of": 4}
@@ -118,6 +121,34 @@ def test_nobody_waits_for_who_does_not_listen_and_what_is_told_comes_whole() -> 
             assert json.loads(ours.recv_bytes()) == {"id": 7, "progress": SOME}
         ours.close()
         tell(SOME)  # to nobody
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (None, "The dataset is being read."),
+        ({**SOME, "done": 3}, "Dataset 'people@2' is being read: 70 %."),
+        ({**SOME, "phase": "fetching"}, "Dataset 'people@2' is being fetched: 20 %."),
+        ({**SOME, "phase": "fetching", "of": None}, "The dataset is being read."),
+        ({**SOME, "phase": "checking"}, "The dataset is being read."),
+    ],
+)
+def test_a_job_that_waits_says_how_far_its_dataset_is_in_steps_of_ten_per_cent(
+    progress: dict[str, Any] | None, said: str
+) -> None:
+    ready = outline("ready", None)
+    for sources in (Sources(outline("preparing", progress)), Sources(ready, outline("preparing", progress))):
+        assert sources.how_far == said
+        facts = Facts(sources.status, has_driver=False, slots=2, free_slots=2, how_far=sources.how_far)
+        assert decide(JOB, facts) == Decision("wait", "waiting_for_data", said)
+
+
+def outline(status: str, progress: dict[str, Any] | None) -> datasets.DatasetOutline:
+    return datasets.DatasetOutline(
+        sequence=1, id="ds_1", project="default", actor="anonymous", group_id=None, name="people", version=2,
+        created_at="", tags={}, status=status, options={}, source={}, sha256="", content_key="", bytes=0, rows=None,
+        rejected_rows=None, error=None, progress=progress,
+    )  # fmt: skip
 
 
 class Record:
