@@ -36,14 +36,20 @@ class Lost(NamedTuple):
 
 
 OnAnswer = Callable[[Message | Lost], None]
+OnProgress = Callable[[Message], None]
 
 
 class Question(NamedTuple):
-    """A message, how long its answer may take once it is sent, and who wants to know."""
+    """A message, how long its answer may take once it is sent, and who wants to know, also how far it is meanwhile."""
 
     message: Message
     seconds: float
     on_answer: OnAnswer
+    on_progress: OnProgress
+
+
+def unwatched(_progress: Message) -> None:
+    """For questions of which nobody wants to know how far they are."""
 
 
 class Child:
@@ -87,8 +93,13 @@ class Child:
         """What the child waits for outside of itself, in a sentence, if it said so lately."""
         return self._away if time.monotonic() < self._again_at + AWAY_SECONDS else None
 
-    def ask(self, message: Message, deadline_seconds: float, on_answer: OnAnswer) -> None:
-        """Send `message`; `on_answer` is called once, from `pump`, with the answer or with Lost."""
+    def ask(
+        self, message: Message, deadline_seconds: float, on_answer: OnAnswer, on_progress: OnProgress = unwatched
+    ) -> None:
+        """Send `message`; `on_answer` is called once, from `pump`, with the answer or with Lost.
+
+        Before that, `on_progress` is called from there with what the child says of how far it is. It may not raise.
+        """
         if self.ready is None:
             self._start_at = 0.0 if self._start_at == math.inf else self._start_at
             self._answers.append((on_answer, Lost(f"{self.module} is not running", in_hand=False)))
@@ -96,7 +107,7 @@ class Child:
         if self._away is not None and time.monotonic() < self._again_at:
             self._answers.append((on_answer, Lost(self._away, in_hand=False)))
             return
-        self._waiting.append(Question(message, deadline_seconds, on_answer))
+        self._waiting.append(Question(message, deadline_seconds, on_answer, on_progress))
         self._send_next()
 
     def pump(self) -> None:
@@ -170,7 +181,11 @@ class Child:
             self.trouble = None
             self._pause = FIRST_PAUSE_SECONDS
             return
-        if self._asked is not None and answer.get("id") == self._number:
+        if self._asked is None or answer.get("id") != self._number:
+            return
+        if "progress" in answer:
+            self._asked.on_progress(answer["progress"])
+        else:
             self._away = answer.get("again")
             self._again_at = time.monotonic() + AGAIN_SECONDS
             lost = None if self._away is None else Lost(self._away, in_hand=False)

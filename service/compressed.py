@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from service.progress import SILENT, Progress
 from service.table import MOST_EXPANSION
 from workers.errors import DataError
 
@@ -26,11 +27,12 @@ def expanded_head(path: Path, n_bytes: int) -> bytes:
         return b"".join(_expanded(file, n_bytes, may_end_early=True))[:n_bytes]
 
 
-def expand(path: Path, destination: Path, limits: Mapping[str, int]) -> None:
+def expand(path: Path, destination: Path, limits: Mapping[str, int], progress: Progress = SILENT) -> None:
     """Write what a gzip file holds; DataError `archive_too_large` or `file_corrupt`."""
     size = path.stat().st_size
     limit = expansion_limit(size, limits)
     n_bytes = 0
+    progress.begin("expanding", size)
     with path.open("rb") as file, destination.open("xb") as expanded:
         for block in _expanded(file, limit + 1, may_end_early=False):
             n_bytes += len(block)
@@ -41,6 +43,7 @@ def expand(path: Path, destination: Path, limits: Mapping[str, int]) -> None:
                     code="archive_too_large",
                 )
             expanded.write(block)
+            progress.at(file.tell())
 
 
 def _expanded(file: BinaryIO, most_bytes: int, *, may_end_early: bool) -> Iterator[bytes]:

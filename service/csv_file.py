@@ -18,7 +18,8 @@ import pyarrow.csv
 from service.column_types import NUMBER
 from service.csv_dialect import find_dialect
 from service.file_options import FileOptions
-from service.table import Source, check_names, check_size
+from service.progress import SILENT, Progress
+from service.table import Extent, Source, check_names, check_size
 from workers.counting import counted
 from workers.errors import DataError
 
@@ -49,9 +50,9 @@ def open_csv(path: Path, options: FileOptions) -> Csv:
     return Csv(path, *dialect, options.skips_bad_rows)
 
 
-def csv_source(file: Csv, markers: Sequence[str], limits: Mapping[str, int]) -> Source:
+def csv_source(file: Csv, markers: Sequence[str], limits: Mapping[str, int], progress: Progress = SILENT) -> Source:
     """The file's rows, as text; DataError names what is wrong and where."""
-    n_quotes, n_lines = _check_text(file.path)
+    n_quotes, n_lines = _check_text(file.path, progress)
     header = next(_records(file))
     names = _names(file, header)
     check_size(0, len(names), limits)
@@ -65,6 +66,7 @@ def csv_source(file: Csv, markers: Sequence[str], limits: Mapping[str, int]) -> 
     return Source(
         names, types, has_types=False, decimal=file.decimal, first_row=first, row_number=partial(row_number, file),
         chunks=rows.chunks, rejected=lambda: rows.rejected, rows_are_lines=lambda: rows.are_lines_from(first),
+        extent=Extent(file.path.stat().st_size, "bytes", rows.n_bytes),
     )  # fmt: skip
 
 
@@ -82,17 +84,18 @@ class _Rows:
     ) -> None:
         self._file, self._header, self._n_columns = file, header, n_columns
         self._n_quotes, self._n_lines, self._markers = n_quotes, n_lines, list(markers)
-        self.rejected = self._n_rows = 0
+        self.rejected = self._n_rows = self._n_blocks = 0
 
     def chunks(self, numbers: frozenset[int]) -> Generator[list[Any]]:
         """Each block's columns; those at the places `numbers` as float64, pyarrow.ArrowInvalid where that can't be."""
         if any(re.fullmatch(NUMBER, marker, re.IGNORECASE) for marker in self._markers):
             numbers = frozenset()  # a number with a blank before it would not be known for a marker
-        self.rejected = rows = 0
+        self.rejected = self._n_blocks = rows = 0
         try:
             with self._opened(numbers) as reader:
                 for batch in reader:
                     rows += batch.num_rows
+                    self._n_blocks += 1
                     if batch.num_rows:
                         yield list(batch.columns)
         except pa.ArrowInvalid as error:
@@ -109,6 +112,10 @@ class _Rows:
     def are_lines_from(self, first: int) -> bool:
         """Whether the rows read last are the lines from `first` on: none is blank, left out or longer than a line."""
         return self.rejected == 0 and self._n_lines == first - 1 + self._n_rows
+
+    def n_bytes(self) -> int:
+        """About how much of the file the last reading has read so far: each batch has the rows of one block."""
+        return self._n_blocks * LONGEST_ROW_BYTES
 
     def refuse_empty(self) -> NoReturn:
         """DataError `dataset_empty`."""
@@ -155,10 +162,11 @@ def _check_start(path: Path) -> None:
                 raise DataError("The file is empty.", code="dataset_empty")
 
 
-def _check_text(path: Path) -> tuple[int, int]:
+def _check_text(path: Path, progress: Progress) -> tuple[int, int]:
     """How many quotes and lines the file has; DataError where it is not text in UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     n_quotes = n_lines = is_open = 0
+    progress.begin("checking", path.stat().st_size)
     with path.open("rb") as file:
         while block := file.read(SCAN_BYTES):
             pending = len(decoder.getstate()[0])
@@ -173,6 +181,7 @@ def _check_text(path: Path) -> tuple[int, int]:
             n_quotes += block.count(b'"')
             n_lines += block.count(b"\n")
             is_open = not block.endswith(b"\n")
+            progress.at(file.tell())
     if decoder.getstate()[0]:
         _refuse_encoding(n_lines + 1)
     return n_quotes, n_lines + is_open

@@ -8,6 +8,7 @@ from workers.counting import counted
 Step = Literal["wait", "cancel", "fail", "resolve", "prepare", "start", "restart"]
 
 FINGERPRINTS = "fingerprint_mismatch"
+BEING_READ = "The dataset is being read."
 
 
 class Facts(NamedTuple):
@@ -21,6 +22,7 @@ class Facts(NamedTuple):
     refusal: str | None = None  # why the last attempt was refused: other bits, or a storage that can't be used
     refusal_code: str = FINGERPRINTS
     pausing: bool = False  # it is too early to try again after a refusal
+    how_far: str = BEING_READ  # what is to be said of a dataset that is still being prepared
 
 
 class Decision(NamedTuple):
@@ -75,7 +77,7 @@ def _ready_data(job: Job, facts: Facts) -> Decision | None:
     if facts.dataset_status == "failed":
         return Decision("fail", "dataset_failed", "Its dataset can't be used.")
     if facts.dataset_status == "preparing":
-        return Decision("wait", "waiting_for_data", "The dataset is being read.")
+        return Decision("wait", "waiting_for_data", facts.how_far)
     if not job.resolved:
         return Decision("resolve")
     if job.plan is None:

@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from service import resources
+from service.advancing import Advancing
 from service.champions import Champions
 from service.child import Child, Lost, Message
 from service.decisions import FINGERPRINTS, Decision, Facts, decide, wanted_workers
@@ -78,8 +79,9 @@ class Dispatcher:
         environment = {**resources.ENVIRONMENT, **settings.storage_environment()}
         self._prepare = Child("service.prepare", log, environment=environment)
         self._fetch = Child("service.prepare", log, environment=environment, when_asked=True)
-        self._preparation = Preparation(database, settings, self._prepare, log)
-        self._fetching = Fetching(database, settings, self._fetch, log)
+        self._advancing = Advancing(database)
+        self._preparation = Preparation(database, settings, self._prepare, log, self._advancing)
+        self._fetching = Fetching(database, settings, self._fetch, log, self._advancing)
         self._scheduler = Scheduler(database, settings, log, clock)
         self._champions = Champions(database, settings, log, Judging(database, settings, self._prepare, log), clock)
         self._sweeping = Sweeping(database, self._prepare, log)
@@ -146,6 +148,7 @@ class Dispatcher:
                 self._preparation.ingest(dataset)
             else:
                 self._fetching.fetch(dataset)
+        self._advancing.record()
         self._sweeping.look()
         self._forget_all_but({seen.id for seen in outline})
         situation = (outline, frozenset(self._running), self._slots)
@@ -227,7 +230,7 @@ class Dispatcher:
         if job.status == "starting" and job.id not in self._running:
             with self._database.read() as connection:
                 lost = jobs.lost_drivers(connection, job.id)
-        facts = Facts(sources.status, job.id in self._running, self._slots, free, lost)
+        facts = Facts(sources.status, job.id in self._running, self._slots, free, lost, how_far=sources.how_far)
         refusal, pausing = self._refusals.last(job.id), self._refusals.is_pausing(job.id)
         if refusal is None:
             return facts

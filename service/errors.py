@@ -20,6 +20,7 @@
 import errno
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -62,14 +63,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's word for it
 
     def response(self, request_id: str) -> JSONResponse:
         """The answer on the wire."""
-        body = {
-            "type": f"/problems/{self.code}",
-            "title": self.code.replace("_", " ").capitalize(),
-            "status": int(self.status),
-            "detail": printable(self.detail),
-            "errors": [{"field": printable(field), "message": printable(text)} for field, text in self.errors],
-            "request_id": request_id,
-        }
+        body = {**problem_members(self.code, self.status, self.detail, self.errors), "request_id": request_id}
         return JSONResponse(body, int(self.status), self.headers, media_type="application/problem+json")
 
 
@@ -177,6 +171,17 @@ def _storage_problem(error: Exception) -> Problem | None:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             problem = StorageFullError("The service has no room left on disk.")
     return problem
+
+
+def problem_members(code: str, status: int, detail: str, errors: Sequence[FieldError]) -> dict[str, Any]:
+    """What a problem says wherever it is shown: `type`, `title`, `status`, `detail` and `errors`."""
+    return {
+        "type": f"/problems/{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": int(status),
+        "detail": printable(detail),
+        "errors": [{"field": printable(field), "message": printable(text)} for field, text in errors],
+    }
 
 
 def printable(text: str) -> str:

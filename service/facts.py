@@ -2,9 +2,13 @@
 
 from typing import Any, NamedTuple
 
+from service.decisions import BEING_READ
 from service.settings import Settings
 from service.store.datasets import Dataset, DatasetOutline
 from workers.resolve import DatasetFacts, Limits
+
+DOING = {"fetching": "fetched", "reading": "read"}
+"""What is done to a dataset in the phases that take long."""
 
 
 class Sources(NamedTuple):
@@ -23,6 +27,17 @@ class Sources(NamedTuple):
     def error(self) -> dict[str, Any] | None:
         """Why one of them can't be used."""
         return next((dataset.error for dataset in self if dataset is not None and dataset.status == "failed"), None)
+
+    @property
+    def how_far(self) -> str:
+        """What a job says that waits for them. In steps of 10 %: each is a write for each job that waits."""
+        for dataset in filter(None, self):
+            progress = dataset.progress
+            if progress and progress["phase"] in DOING and progress["of"]:
+                tenths = 10 * progress["done"] // progress["of"]
+                name = f"{dataset.name}@{dataset.version}"
+                return f"Dataset '{name}' is being {DOING[progress['phase']]}: {10 * tenths} %."
+        return BEING_READ
 
 
 def facts_of(dataset: Dataset) -> DatasetFacts:

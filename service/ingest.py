@@ -13,6 +13,8 @@ from service.column_files import ColumnFiles
 from service.compressed import expand
 from service.file_options import FileOptions, parse_options
 from service.grown import grow
+from service.progress import SILENT, Progress
+from service.table import watched
 from service.table_columns import format_of, open_source
 from workers.dataset import check_files, read_metadata
 from workers.errors import DataError
@@ -48,7 +50,13 @@ def check_sha256(sha256: str, options: dict[str, Any]) -> None:
         )
 
 
-def ingest_file(path: Path, options: dict[str, Any], destination: Path, limits: Mapping[str, int]) -> dict[str, Any]:
+def ingest_file(
+    path: Path,
+    options: dict[str, Any],
+    destination: Path,
+    limits: Mapping[str, int],
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
     """Makes the dataset in `destination`, whole or not at all, unless it is there: {rows, rejected_rows, columns}.
 
     One that is there and was changed since is made anew.
@@ -59,7 +67,7 @@ def ingest_file(path: Path, options: dict[str, Any], destination: Path, limits: 
     if not _is_whole(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with _directory_beside(destination) as temporary:
-            _write(path, parsed, temporary, dict(limits))
+            _write(path, parsed, temporary, dict(limits), progress)
             publish_directory(temporary, destination)
     saved = json.loads((destination / "columns.json").read_bytes())
     return {"rows": saved["rows"], "rejected_rows": saved.get("rejected_rows", 0), "columns": saved["columns"]}
@@ -86,20 +94,32 @@ def _directory_beside(destination: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write(path: Path, options: FileOptions, directory: Path, limits: dict[str, int]) -> None:
+def _write(path: Path, options: FileOptions, directory: Path, limits: dict[str, int], progress: Progress) -> None:
     """Column files and their description; what is expanded on the way lies in the directory meanwhile."""
     found = format_of(path, options)
     if found.is_gzip:
-        expand(path, directory / EXPANDED, limits)
+        expand(path, directory / EXPANDED, limits, progress)
         path = directory / EXPANDED
-    source = open_source(path, found, options, limits)
+    source = watched(open_source(path, found, options, limits, progress), progress)
     files = ColumnFiles(directory)
     grown = grow(source, options, files, limits)
     files.close()
     (directory / EXPANDED).unlink(missing_ok=True)
-    hashes = {place.name: block_hashes(place) for place in sorted(directory.glob("*.npy"))}
+    hashes = _hashes(directory, progress)
     are_lines = source.rows_are_lines() and not grown.rejected_rows
     first_row = source.first_row if are_lines else None
     described = {**grown._asdict(), "first_row": first_row, "files": hashes}
     text = json.dumps(described, ensure_ascii=False, allow_nan=False)
     (directory / "columns.json").write_text(text, encoding="utf-8")
+
+
+def _hashes(directory: Path, progress: Progress) -> dict[str, dict[str, Any]]:
+    """Those of each column file, by its name."""
+    places = sorted(directory.glob("*.npy"))
+    progress.begin("keeping", sum(place.stat().st_size for place in places))
+    found, n_bytes = {}, 0
+    for place in places:
+        found[place.name] = block_hashes(place)
+        n_bytes += place.stat().st_size
+        progress.at(n_bytes)
+    return found

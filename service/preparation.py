@@ -1,11 +1,12 @@
 """Data made ready for jobs: datasets read, specs resolved, training matrices built. The work itself is the child's."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from service.child import Child, Lost, Message
+from service.advancing import Advancing
+from service.child import Child, Lost, Message, OnProgress, unwatched
 from service.facts import Sources, data_limits_of, facts_of, limits_of
 from service.failures import fail
 from service.logs import Log
@@ -32,18 +33,27 @@ class Preparation:
     """Asks the preparing child for what is missing, each thing once, and records how it went."""
 
     def __init__(
-        self, database: Database, settings: Settings, child: Child, log: Log, work_seconds: float = WORK_SECONDS
+        self,
+        database: Database,
+        settings: Settings,
+        child: Child,
+        log: Log,
+        advancing: Advancing,
+        work_seconds: float = WORK_SECONDS,
     ) -> None:
         self._work_seconds = work_seconds
         self._database = database
         self._settings = settings
         self._child = child
         self._log = log
+        self._advancing = advancing
         self._asked: set[str] = set()
         self._losses: Counter[str] = Counter()
 
     def ingest(self, dataset: DatasetOutline) -> None:
         """Have an uploaded file read into column files."""
+        if dataset.id in self._asked:
+            return
         storage = self._settings.storage
         upload = upload_path(storage, dataset.id)
         request = {
@@ -68,7 +78,7 @@ class Preparation:
             outcome = "dataset_failed" if "error" in answer else "dataset_ready"
             self._log.info(outcome, dataset_id=dataset.id, name=dataset.name, version=dataset.version)
 
-        self._ask(dataset.id, request, on_done)
+        self._ask(dataset.id, request, on_done, self._advancing.begin(dataset))
 
     def resolve(self, job: Job, sources: Sources) -> None:
         """Put values for every `auto`, now that the datasets are known."""
@@ -172,13 +182,14 @@ class Preparation:
                 status_reason=None,
             )
 
-    def _ask(self, key: str, message: Message, on_done: Any) -> None:  # noqa: ANN401 - a local function
-        if key in self._asked:
-            return
+    def _ask(
+        self, key: str, message: Message, on_done: Callable[[Message], None], on_progress: OnProgress = unwatched
+    ) -> None:
         self._asked.add(key)
 
         def on_answer(answer: Message | Lost) -> None:
             self._asked.discard(key)
+            self._advancing.over(key)
             if not isinstance(answer, Lost):
                 self._losses.pop(key, None)
                 on_done(answer)
@@ -193,7 +204,7 @@ class Preparation:
                     _refused("preparation_failed", f"{ended} A file does so that is damaged or takes too much memory.")
                 )
 
-        self._child.ask(message, self._work_seconds, on_answer)
+        self._child.ask(message, self._work_seconds, on_answer, on_progress)
 
 
 def drop(child: Child, path: Path) -> None:

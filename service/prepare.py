@@ -7,20 +7,25 @@ Messages are JSON. {"ready": true} comes first; then {"id", "do": "ingest", "pat
 "champion", "dataset_directory"}, {"id", "do": "score", "challenger", "champion", "anchor" (or null), …} (see
 `service.scoring`), {"id", "do": "sweep", "uploads", "matrices", "known", "now"} (see `service.sweep`) or {"id",
 "do": "drop", "path"} is answered by {"id", "ok": …}, {"id", "error": {"code", "message", "errors"}} or, where the
-storage is away and the same should be asked again, {"id", "again": why}. The process ends when the other end of the
-pipe is closed.
+storage is away and the same should be asked again, {"id", "again": why}. Before the answer to "ingest" and "fetch" come
+{"id", "progress": …} (see `service.progress`). The process ends when the other end of the pipe is closed.
 """
 
 import errno
 import json
 import logging
 import os
+import select
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
 from service.child import pipe_from_arguments
 from service.prepare_work import work
+from service.progress import SILENT, Progress, ToldProgress
 from workers.errors import GradsumError
 from workers.storage import Storage, StorageUnavailableError, storage_of
 
@@ -37,16 +42,30 @@ def main() -> int:
         try:
             connection.send_bytes(b'{"ready": true}')
             while True:
-                found = answer(json.loads(connection.recv_bytes()), storage)
+                message = json.loads(connection.recv_bytes())
+                found = answer(message, storage, ToldProgress(teller(connection, message["id"])))
                 connection.send_bytes(json.dumps(found, allow_nan=False).encode())
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return 0
 
 
-def answer(message: dict[str, Any], storage: Storage) -> dict[str, Any]:
+def teller(connection: Connection, number: int) -> Callable[[dict[str, Any]], None]:
+    """Tells whoever asked the question with this number how far it is, if they listen: nobody waits for them."""
+    listening = select.poll()
+    listening.register(connection, select.POLLOUT)
+
+    def tell(progress: dict[str, Any]) -> None:
+        with suppress(OSError):
+            if listening.poll(0):
+                connection.send_bytes(json.dumps({"id": number, "progress": progress}).encode())
+
+    return tell
+
+
+def answer(message: dict[str, Any], storage: Storage, progress: Progress = SILENT) -> dict[str, Any]:
     """What is sent back for a message: it is never an exception."""
     try:
-        return {"id": message["id"], "ok": work(message, storage)}
+        return {"id": message["id"], "ok": work(message, storage, progress)}
     except GradsumError as error:
         errors = [found._asdict() for found in error.errors]
         return {"id": message["id"], "error": {"code": error.code, "message": error.message, "errors": errors}}

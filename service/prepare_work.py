@@ -9,6 +9,7 @@ from service.imports.fetch import fetch, time_limit
 from service.imports.s3 import Bucket
 from service.ingest import ingest_file
 from service.making import making
+from service.progress import SILENT, Progress
 from service.resources import memory_limit, too_much_to_build
 from service.sweep import sweep
 from service.uris import rules_from_json
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 
-def work(message: Message, storage: Storage) -> dict[str, Any]:
-    """The answer to a request, as `service.prepare` lists them."""
+def work(message: Message, storage: Storage, progress: Progress = SILENT) -> dict[str, Any]:
+    """The answer to a request, as `service.prepare` lists them; `progress` is told how far a dataset is."""
     match message["do"]:
         case "ingest":
-            return _ingest(message, storage)
+            return _ingest(message, storage, progress)
         case "fetch":
-            return _fetch(message, storage)
+            return _fetch(message, storage, progress)
         case "build":
             return _build(message, storage)
         case "drop":
@@ -46,21 +47,21 @@ def work(message: Message, storage: Storage) -> dict[str, Any]:
     raise ValueError(f"unknown request {message['do']!r}")
 
 
-def _ingest(message: Message, storage: Storage) -> dict[str, Any]:
+def _ingest(message: Message, storage: Storage, progress: Progress) -> dict[str, Any]:
     path, destination, limits = Path(message["path"]), Path(message["destination"]), message["limits"]
     with storage.hold(path), storage.hold(destination):
         with memory_limit(limits.get("memory_bytes")), making(destination.parent):
-            found = ingest_file(path, message["options"], destination, limits)
+            found = ingest_file(path, message["options"], destination, limits, progress)
         storage.keep(destination)
     return found
 
 
-def _fetch(message: Message, storage: Storage) -> dict[str, Any]:
+def _fetch(message: Message, storage: Storage, progress: Progress) -> dict[str, Any]:
     destination = Path(message["destination"])
     storage.reach()  # before what is far away is fetched in vain
     with time_limit(message["limit_seconds"]):
         rules, s3 = rules_from_json(message["rules"]), Bucket(**message["s3"])
-        fetched = fetch(message["uri"], rules, s3, message["limit_bytes"], destination)
+        fetched = fetch(message["uri"], rules, s3, message["limit_bytes"], destination, progress=progress)
     storage.keep(destination)
     return fetched._asdict()
 

@@ -112,15 +112,36 @@ class FieldProblem(BaseModel):
     message: str
 
 
-class ProblemDocument(BaseModel):
-    """Every error: application/problem+json."""
+class ProblemMembers(BaseModel):
+    """What is wrong, wherever it is said."""
 
     type: str = Field(description="/problems/ and a stable code")
     title: str
     status: int
     detail: str = Field(description="What is wrong and what to do, in a sentence")
     errors: list[FieldProblem]
+
+
+class ProblemDocument(ProblemMembers):
+    """Every error: application/problem+json."""
+
     request_id: str = Field(description="Also in the header X-Request-ID and in the service's log")
+
+
+class DatasetProgress(BaseModel):
+    """How far a dataset is; each phase, and each reading of a file that is read more than once, begins at 0."""
+
+    phase: Literal["fetching", "expanding", "checking", "reading", "keeping"]
+    unit: Literal["bytes", "rows"]
+    done: int
+    of: int | None = Field(description="null where it is not known")
+
+
+class DatasetError(ProblemMembers):
+    """Why a dataset failed: what the 422 says where the same is found at once."""
+
+    code: str
+    message: str
 
 
 class DatasetDocument(Owned):
@@ -140,7 +161,8 @@ class DatasetDocument(Owned):
     bytes: int | None
     options: dict[str, Any]
     source: dict[str, Any]
-    error: dict[str, Any] | None
+    progress: DatasetProgress | None = Field(description="While it is being prepared; null before that, and afterwards")
+    error: DatasetError | None
 
 
 class ColumnPreview(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from service.decisions import BEING_READ
 from service.errors import ConflictError, UnprocessableError
 from service.facts import Sources, facts_of, limits_of
 from service.imports.registration import Import, add_import, read_import_of_job
@@ -127,7 +128,7 @@ def accept(connection: Transaction, submission: Submission, project: str, actor:
         block_rows=_block_rows(submission),
     )
     if not submission.resolved:
-        reason = {"code": "waiting_for_data", "message": "The dataset is being read."}
+        reason = {"code": "waiting_for_data", "message": BEING_READ}
         jobs.change(connection, job, status_reason=reason)
     return jobs.required(connection, job.id)
 

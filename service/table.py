@@ -7,11 +7,20 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from service.progress import Progress, Unit
 from workers.errors import DataError
 
 SHOWN_CHARACTERS = 40
 MOST_EXPANSION = 200
 """Values may take so many times the bytes of their file, however many these are."""
+
+
+class Extent(NamedTuple):
+    """How much there is to read, and about how much of it the last reading has read so far."""
+
+    of: int
+    unit: Unit
+    done: Callable[[], int]
 
 
 class Source(NamedTuple):
@@ -30,6 +39,7 @@ class Source(NamedTuple):
     pyarrow.ArrowInvalid where they are none."""
     rejected: Callable[[], int]
     """How many rows the last reading left out, for having another number of values."""
+    extent: Extent
     rows_are_lines: Callable[[], bool] = lambda: True
     """Whether in the last reading each row was one after the other in the file, so that places tell numbers."""
 
@@ -92,15 +102,35 @@ def check_expansion(n_bytes: int, file_bytes: int, limits: Mapping[str, int]) ->
 def batches_source(open_again: Callable[[], Batches], limits: Mapping[str, int]) -> Source:
     """The rows of a file with types. Rows and bytes are counted, whatever the file declares."""
     opened = open_again()
+    read = 0
 
     def chunks(_numbers: frozenset[int]) -> Generator[list[Any]]:
-        return _checked(open_again(), limits)
+        nonlocal read
+        read = 0
+        for chunk in _checked(open_again(), limits):
+            read += len(chunk[0])
+            yield chunk
 
     schema = opened.schema
     return Source(
         list(schema.names), list(schema.types), has_types=True, decimal=".", first_row=1,
         row_number=lambda place: place + 1, chunks=chunks, rejected=lambda: 0,
+        extent=Extent(opened.rows, "rows", lambda: read),
     )  # fmt: skip
+
+
+def watched(source: Source, progress: Progress) -> Source:
+    """The same rows; `progress` is told how far each reading of them is, when a chunk was worked on."""
+
+    def chunks(numbers: frozenset[int]) -> Generator[list[Any]]:
+        of, unit, done = source.extent
+        progress.begin("reading", of, unit)
+        with contextlib.closing(source.chunks(numbers)) as inner:
+            for chunk in inner:
+                yield chunk
+                progress.at(min(done(), of))
+
+    return source._replace(chunks=chunks)
 
 
 def first_rows(source: Source, most_rows: int | None = None) -> Table:

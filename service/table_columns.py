@@ -14,6 +14,7 @@ from service.growing import growing_column
 from service.numpy_file import open_numpy
 from service.parquet_file import open_parquet
 from service.parquet_folder import folder_format, open_parquet_folder
+from service.progress import SILENT, Progress
 from service.table import Batches, Source, Table, batches_source
 from service.text_memory import TextMemory
 from workers.errors import DataError
@@ -39,10 +40,12 @@ def open_batches(path: Path, found: FileFormat, options: FileOptions, limits: Ma
     return open_arrow(path, limits) if found.name == "arrow" else open_numpy(path, options, limits)
 
 
-def open_source(path: Path, found: FileFormat, options: FileOptions, limits: Mapping[str, int]) -> Source:
+def open_source(
+    path: Path, found: FileFormat, options: FileOptions, limits: Mapping[str, int], progress: Progress = SILENT
+) -> Source:
     """The rows of a file of any format; of CSV in gzip, `path` is what it expands to."""
     if found.name == "csv":
-        return csv_source(open_csv(path, options), options.missing_markers, limits)
+        return csv_source(open_csv(path, options), options.missing_markers, limits, progress)
     return batches_source(lambda: open_batches(path, found, options, limits), limits)
 
 

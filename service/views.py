@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
+from service.errors import problem_members
 from service.store.datasets import Dataset
 from service.store.jobs import Job
 from service.store.models import Made, Model, Named
 from service.store.notifications import Notification
 from service.store.tracking import Tracking
+from workers.errors import FieldError
 from workers.model import Model as TrainedModel
 from workers.model import Prediction
 
 View = dict[str, Any]
+LATE_STATUS = {"storage_full": HTTPStatus.INSUFFICIENT_STORAGE, "internal": HTTPStatus.INTERNAL_SERVER_ERROR}
+"""Of failures of datasets that are not the data's."""
 
 
 def page_view(views: Sequence[View], *, has_more: bool, key: str = "id") -> View:
@@ -34,9 +39,18 @@ def dataset_view(dataset: Dataset) -> View:
         "object": "dataset",
         **{name: getattr(dataset, name) for name in shown},
         **({"sha256": None, "bytes": None} if not dataset.sha256 else {}),
-        "error": dataset.error,
+        "progress": dataset.progress,
+        "error": None if dataset.error is None else late_problem(dataset.error),
         **_kept_by_all(dataset),
     }
+
+
+def late_problem(error: View) -> View:
+    """Why a dataset failed, with all that the problem has which answers a request where the same is found at once."""
+    code, message = error["code"], error["message"]
+    errors = [FieldError(**found) for found in error.get("errors", ())]
+    status = LATE_STATUS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return {"code": code, "message": message, **problem_members(code, status, message, errors)}
 
 
 def job_view(

@@ -1,6 +1,5 @@
 """`gradsum dataset …`: add, list, show, rm."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from service.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="Data: upload files, see what was understood of them.")
-
-POLL_SECONDS = 0.2
 
 Reference = Annotated[str, typer.Argument(metavar="DATASET", help="An id (ds_…), a name, or a version of it: name@3")]
 
@@ -37,6 +34,8 @@ def add(
 ) -> None:
     """Upload a file as a dataset, or have the service fetch it. The same name again makes a new version.
 
+    A bar shows how far it is; Ctrl-C after the upload leaves the service at work on it.
+
     Options are those of the API: format, delimiter, decimal, header, missing_markers, types, on_bad_rows, sha256.
     For example:
 
@@ -59,9 +58,8 @@ def add(
         if preview:
             asked.show(dataset, lambda found: show_preview(asked.console(), found))
             raise typer.Exit(1 if preview_problems(dataset) else 0)
-        while wait and dataset["status"] == "preparing":
-            time.sleep(POLL_SECONDS)
-            dataset = client.dataset(dataset["id"])
+        if wait and dataset["status"] == "preparing":
+            dataset = _prepared(asked, client, dataset)
     asked.show(dataset, lambda found: show_dataset(asked.console(), found))
     raise typer.Exit(1 if dataset["status"] == "failed" else 0)
 
@@ -113,6 +111,18 @@ def rm(context: typer.Context, dataset: Reference) -> None:
     asked.show(answer, lambda _answer: typer.echo(f"{found['name']}@{found['version']} deleted"))
 
 
+def _prepared(asked: Session, client: "Client", dataset: dict[str, Any]) -> dict[str, Any]:
+    """The dataset once it is ready or has failed; exits with 130 on Ctrl-C."""
+    from service.waiting import wait  # noqa: PLC0415 - quick --help
+
+    try:
+        return wait(client, dataset, asked.console(stderr=True), shown=not asked.json)
+    except KeyboardInterrupt:
+        way = f"See how far it is: gradsum dataset show {dataset['id']}"
+        typer.echo(f"\nLeft the dataset to be prepared. {way}", err=True)
+        raise typer.Exit(130) from None
+
+
 def _upload(
     asked: Session, client: "Client", file: Path, name: str | None, options: dict[str, Any], *, preview: bool
 ) -> dict[str, Any]:
@@ -126,7 +136,7 @@ def _upload(
         if file.is_dir():
             raise IsADirectoryError(0, "it is a directory")
         console = asked.console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        with Progress(console=console, transient=True, disable=asked.json or not console.is_terminal) as bar:
             task = bar.add_task(f"uploading {file.name}", total=size)
             send = client.preview_dataset if preview else client.add_dataset
             return send(file, name, options, lambda sent: bar.update(task, completed=sent))

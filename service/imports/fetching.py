@@ -3,6 +3,7 @@
 from typing import Any
 
 from service import ingest
+from service.advancing import Advancing
 from service.child import Child, Lost, Message
 from service.imports.failures import fetch_failed
 from service.imports.registration import fetch_request
@@ -22,11 +23,12 @@ GRACE_SECONDS = 60.0
 class Fetching:
     """Asks a child that does nothing else, so that no slow server keeps other data from being prepared."""
 
-    def __init__(self, database: Database, settings: Settings, child: Child, log: Log) -> None:
+    def __init__(self, database: Database, settings: Settings, child: Child, log: Log, advancing: Advancing) -> None:
         self._database = database
         self._settings = settings
         self._child = child
         self._log = log
+        self._advancing = advancing
         self._asked: set[str] = set()
 
     def fetch(self, dataset: DatasetOutline) -> None:
@@ -40,12 +42,14 @@ class Fetching:
 
         def on_answer(answer: Message | Lost) -> None:
             self._asked.discard(dataset.id)
+            self._advancing.over(dataset.id)
             if not isinstance(answer, Lost):
                 self._record(dataset, _checked(dataset, answer))
             elif answer.in_hand:
                 self._record(dataset, _refused(fetch_failed(answer.reason)))
 
-        self._child.ask(request, settings.limit_fetch_seconds + GRACE_SECONDS, on_answer)
+        seconds = settings.limit_fetch_seconds + GRACE_SECONDS
+        self._child.ask(request, seconds, on_answer, self._advancing.begin(dataset))
 
     def _record(self, dataset: DatasetOutline, answer: Message) -> None:
         kept = None

@@ -11,6 +11,7 @@ from service.addresses import Resolver
 from service.imports.encoding import unpacked
 from service.imports.failures import fetch_failed
 from service.outbound import ask, cause
+from service.progress import Progress
 from service.uris import HttpPlace, Rules, not_allowed, parse_uri
 
 MOST_REDIRECTS = 5
@@ -21,11 +22,16 @@ PAGES = (b"<!doctype html", b"<html")
 
 
 @contextmanager
-def get(place: HttpPlace, rules: Rules, resolver: Resolver, limit_bytes: int) -> Iterator[Iterator[bytes]]:
-    """The chunks of what is at `place`, after at most five redirects; DataErrors as `fetch` has them."""
+def get(
+    place: HttpPlace, rules: Rules, resolver: Resolver, limit_bytes: int, progress: Progress
+) -> Iterator[Iterator[bytes]]:
+    """The chunks of what is at `place`, after at most five redirects; DataErrors as `fetch` has them.
+
+    `progress` is told how many bytes they have where the server says so.
+    """
     with ExitStack() as opened:
         try:
-            yield _checked(_follow(place, rules, resolver, opened), limit_bytes)
+            yield _checked(_follow(place, rules, resolver, opened), limit_bytes, progress)
         except httpx2.TransportError as error:
             raise fetch_failed(cause(error)) from None
 
@@ -46,7 +52,7 @@ def _follow(place: HttpPlace, rules: Rules, resolver: Resolver, opened: ExitStac
     raise fetch_failed(f"it was redirected more than {MOST_REDIRECTS} times")
 
 
-def _checked(response: httpx2.Response, limit_bytes: int) -> Iterator[bytes]:
+def _checked(response: httpx2.Response, limit_bytes: int, progress: Progress) -> Iterator[bytes]:
     """The body's chunks; DataError where it is not the data itself."""
     if response.status_code != httpx2.codes.OK:
         phrase = f" {response.reason_phrase}" if response.reason_phrase else ""
@@ -58,7 +64,11 @@ def _checked(response: httpx2.Response, limit_bytes: int) -> Iterator[bytes]:
     if length.isdecimal() and int(length) > limit_bytes:
         raise fetch_failed(f"it has {int(length):,} bytes, and {limit_bytes:,} is the limit of an upload")
     chunks = response.iter_raw(CHUNK_BYTES)
-    return _unless_page(unpacked(chunks, limit_bytes) if encoding in GZIP else chunks)
+    if encoding in GZIP:
+        return _unless_page(unpacked(chunks, limit_bytes))
+    if length.isdecimal() and int(length):
+        progress.expect(int(length))
+    return _unless_page(chunks)
 
 
 def _unless_page(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from service.imports.failures import fetch_failed
+from service.progress import SILENT, Progress
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 30.0
@@ -20,9 +21,10 @@ class Bucket(NamedTuple):
     region: str = ""
 
 
-def read_object(bucket: str, key: str, where: Bucket) -> Generator[bytes, None, None]:
-    """The chunks of an object; DataError `fetch_failed` where it can't be read."""
-    with _explained(bucket, key), _store(where).open_input_stream(f"{bucket}/{key}") as stream:
+def read_object(bucket: str, key: str, where: Bucket, progress: Progress = SILENT) -> Generator[bytes, None, None]:
+    """The chunks of an object, whose size `progress` is told; DataError `fetch_failed` where it can't be read."""
+    with _explained(bucket, key), _store(where).open_input_file(f"{bucket}/{key}") as stream:
+        progress.expect(stream.size())
         while chunk := stream.read(CHUNK_BYTES):
             yield chunk
 

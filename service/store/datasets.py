@@ -41,6 +41,7 @@ class DatasetOutline:
     rejected_rows: int | None
     error: dict[str, Any] | None
     uri: str | None = None
+    progress: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,7 @@ def arrive(
         return None
     previous = _newest_before(connection, dataset.project, dataset.name, dataset.version)
     if previous is None or previous.content_key != content_key or previous.status == "failed":
-        _update(connection, dataset.id, sha256=sha256, content_key=content_key, bytes=bytes, uri=None)
+        _update(connection, dataset.id, sha256=sha256, content_key=content_key, bytes=bytes, uri=None, progress=None)
         return _required(get(connection, dataset.id))
     _move_jobs(connection, dataset.id, previous.id)
     moved = merged_datasets.c.dataset_id == dataset.id
@@ -178,14 +179,19 @@ def arrive(
     return previous
 
 
+def advance(connection: Connection, dataset_id: str, progress: dict[str, Any] | None) -> None:
+    """Record how far the dataset is, while it is being prepared."""
+    _update(connection, dataset_id, progress=progress)
+
+
 def finish(connection: Connection, dataset_id: str, rows: int, rejected: int, columns: list[dict[str, Any]]) -> None:
     """Record that the column files are there."""
-    _update(connection, dataset_id, status="ready", rows=rows, rejected_rows=rejected, columns=columns)
+    _update(connection, dataset_id, status="ready", rows=rows, rejected_rows=rejected, columns=columns, progress=None)
 
 
 def fail(connection: Connection, dataset_id: str, error: dict[str, Any]) -> None:
     """Record why the dataset can't be used."""
-    _update(connection, dataset_id, status="failed", error=error, uri=None)
+    _update(connection, dataset_id, status="failed", error=error, uri=None, progress=None)
 
 
 def delete(connection: Connection, dataset_id: str) -> None:

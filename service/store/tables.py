@@ -50,6 +50,7 @@ datasets = Table(
     Column("columns", JSON),
     Column("error", JSON),
     Column("uri", String(2000)),  # where it is to be fetched from; null once it is there
+    Column("progress", JSON),  # how far it is fetched or read; null before that, and once it is ready or has failed
     UniqueConstraint("project", "name", "version"),
     Index("ix_datasets_status", "status"),
 )

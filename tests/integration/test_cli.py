@@ -51,6 +51,18 @@ def test_adding_a_dataset_waits_and_shows_what_was_understood(service: RunningSe
         assert said in done.stdout
 
 
+def test_a_dataset_shows_how_far_it_is_while_the_service_reads_it(service: RunningService, tmp_path: Path) -> None:
+    file = tmp_path / "long.csv"
+    file.write_text("number,text\n" + "".join(f"{row},text {row}\n" for row in range(2_000_000)))
+    dataset = service.json("dataset", "add", str(file), "--no-wait", "--option", "on_bad_rows=skip")
+    with service.client() as client:
+        while (found := client.dataset(dataset["id"]))["progress"] is None:
+            assert found["status"] == "preparing"
+            time.sleep(0.05)
+        assert (found["status"], found["progress"]["of"]) == ("preparing", file.stat().st_size)
+        client.delete_dataset(dataset["id"])
+
+
 def test_a_dataset_is_fetched_from_where_the_operator_allows(service: RunningService) -> None:
     file = DIGITS / "digits.csv"
     dataset = service.json("dataset", "add", f"file://{file}", "--name", "imported")

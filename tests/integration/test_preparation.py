@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from service import logs, resources
+from service.advancing import Advancing
 from service.child import Child
 from service.preparation import MOST_LOSSES, Preparation
 from service.store import datasets
@@ -25,7 +26,7 @@ def child() -> Iterator[Child]:
 
 
 def test_a_file_that_ends_its_reader_three_times_is_given_up_and_the_next_one_is_read(api: Api, child: Child) -> None:
-    preparation = Preparation(api.database, api.settings, child, logs.logger("test"))
+    preparation = Preparation(api.database, api.settings, child, logs.logger("test"), Advancing(api.database))
     doomed, good = api.upload("deadly", "a,b\n1,2\n")["id"], api.upload("harmless", "a,b\n3,4\n")["id"]
     for losses in range(MOST_LOSSES):
         assert stored(api, doomed).status == "preparing", f"given up after {losses}"
@@ -44,7 +45,8 @@ def test_a_file_that_ends_its_reader_three_times_is_given_up_and_the_next_one_is
 
 
 def test_a_file_that_takes_longer_than_the_limit_is_given_up_at_once(api: Api, child: Child) -> None:
-    preparation = Preparation(api.database, api.settings, child, logs.logger("test"), work_seconds=0.36)
+    advancing = Advancing(api.database)
+    preparation = Preparation(api.database, api.settings, child, logs.logger("test"), advancing, work_seconds=0.36)
     slow = api.upload("slow", "a,b\n1,2\n5,6\n")["id"]
     pump_until(child, lambda: child.ready is not None)
     assert child._process is not None

@@ -236,8 +236,10 @@ def test_the_preparing_process_answers_and_ends_with_its_pipe(tmp_path: Path) ->
 
         def ask(**message: object) -> dict[str, Any]:
             ours.send_bytes(json.dumps(message).encode())
-            answer: dict[str, Any] = json.loads(ours.recv_bytes())
-            return answer
+            while "progress" in (answer := json.loads(ours.recv_bytes())):
+                assert answer["id"] == message["id"]
+            found: dict[str, Any] = answer
+            return found
 
         assert json.loads(ours.recv_bytes()) == {"ready": True}
         place = {"destination": str(tmp_path / "dataset"), "limits": LIMITS}

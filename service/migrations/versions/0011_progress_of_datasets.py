@@ -1,0 +1,15 @@
+"""How far a dataset is fetched or read."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    op.add_column("datasets", sa.Column("progress", sa.JSON()))
+
+
+def downgrade() -> None:
+    op.drop_column("datasets", "progress")
