@@ -108,7 +108,9 @@ class Preparation:
         other = None if sources.validation is None else sources.validation.content_key
         key = matrix_key(own, request, other)
         facts, validation = self._facts(sources)
-        notes = resolve(parse(job.requested), facts, limits_of(self._settings), validation).notes
+        asked = parse(job.requested)
+        notes = resolve(asked, facts, limits_of(self._settings), validation).notes
+        spec = spec.model_copy(update={"resources": asked.resources})  # the plan decides again: it has counted the rows
 
         def on_done(answer: Message) -> None:
             if "error" in answer:

@@ -30,6 +30,7 @@ from workers.missing import check_features, check_validation
 from workers.network import block_rows
 from workers.plan import Plan, layer_sizes, make_plan
 from workers.resolve import check_limits, classes, resolve
+from workers.settled import expected_rows
 from workers.spec import DatasetByUri, JobSpec, parse
 from workers.start import check_same, check_shapes, read_description
 from workers.storage import Storage
@@ -146,8 +147,7 @@ def plan_of(submission: Submission, slots: int) -> Plan:
         message = f"Dataset '{dataset.name}' is still being read, so there is no plan yet. Try again."
         raise ConflictError(message, code="dataset_not_ready", headers={"Retry-After": "1"})
     spec, rows = submission.spec, dataset.rows or 0
-    n_own = round(rows * spec.split.validation)
-    n_training = max(rows - n_own - round(rows * spec.split.test), 1)
+    n_training, n_own = expected_rows(spec.split, rows)
     n_validation = n_own if submission.validation is None else submission.validation.rows or 0
     return make_plan(
         spec,

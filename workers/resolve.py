@@ -11,6 +11,7 @@ from workers.held_out import check_split, check_split_column, check_validation_c
 from workers.missing import check_targets
 from workers.presets import apply_preset
 from workers.sense import check_sense, check_weights, doubts
+from workers.settled import settled_shards
 from workers.spec import JobSpec
 from workers.targets import MOST_CLASSES
 
@@ -39,7 +40,7 @@ class Limits(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """A spec without `auto` (shards and workers are planned later), why, and what its user should know."""
+    """A spec without `auto` (workers are planned later, shards where they are not settled), why, and what to know."""
 
     spec: JobSpec
     notes: list[str]
@@ -56,6 +57,8 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits, validation: Da
     chosen |= {"dataset": dataset.id, "task": task, "features": features}
     chosen["name"] = spec.name or dataset.name
     chosen["validation_dataset"] = None if validation is None else validation.id
+    if chosen["checkpoint"]["every_epochs"] == "auto":
+        chosen["checkpoint"]["every_epochs"] = None
     if chosen["tracking"]["experiment"] == "auto":
         chosen["tracking"]["experiment"] = spec.tracking.registered_model or chosen["name"]
     resolved = JobSpec.model_validate(chosen)
@@ -73,7 +76,13 @@ def resolve(spec: JobSpec, dataset: DatasetFacts, limits: Limits, validation: Da
     check_limits(
         resolved, limits, n_inputs=len(features), n_outputs=len(classes(resolved, columns) or resolved.targets)
     )
-    return Resolution(resolved, [note, *notes], warnings)
+    return Resolution(_with_shards(resolved, dataset.rows), [note, *notes], warnings)
+
+
+def _with_shards(spec: JobSpec, rows: int) -> JobSpec:
+    shards = settled_shards(spec, rows)
+    changes = {} if shards is None else {"resources": spec.resources.model_copy(update={"shards": shards})}
+    return spec.model_copy(update=changes)
 
 
 def classes(spec: JobSpec, columns: Mapping[str, Column]) -> list[Any] | None:

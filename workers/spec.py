@@ -167,9 +167,9 @@ class Resources(Options):
 
 
 class CheckpointOptions(Options):
-    """How often the state of training is kept."""
+    """How often the state of training is kept: in this version never, which `auto` and null both say."""
 
-    every_epochs: Annotated[int, Field(ge=1)] | Auto = "auto"
+    every_epochs: Annotated[int, Field(ge=1)] | Auto | None = "auto"
     keep: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
@@ -282,7 +282,8 @@ def parse(body: object) -> JobSpec:
 def refuse_what_is_not_there_yet(spec: JobSpec) -> None:
     """SpecError for an option that this version of Gradsum does not have: never accepted and ignored."""
     wanted = {
-        "checkpoint": spec.checkpoint != CheckpointOptions(),
+        "checkpoint.every_epochs": spec.checkpoint.every_epochs not in {"auto", None},
+        "checkpoint.keep": spec.checkpoint.keep != CheckpointOptions().keep,
     }
     fields = [field for field, is_wanted in wanted.items() if is_wanted]
     if fields:

@@ -64,7 +64,8 @@ def submit_job(
             submission = _read(context, connection, body)
             slots = components.worker_slots(connection) or context.settings.worker_slots
         plan = plan_of(submission, slots)
-        answer = {"spec": submission.spec.model_dump(), "plan": plan._asdict(), "warnings": submission.warnings}
+        spec = {**submission.spec.model_dump(), "resources": {"workers": plan.workers, "shards": plan.shards}}
+        answer = {"spec": spec, "plan": plan._asdict(), "warnings": submission.warnings}
         return JSONResponse(answer)
     check_key(idempotency_key)
     view = _view(context, _submitted(context, actor, idempotency_key, body))

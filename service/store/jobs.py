@@ -12,6 +12,7 @@ from service.store import notifications
 from service.store.database import as_text, now
 from service.store.pages import page
 from service.store.tables import attempts, datasets, idempotency_keys, jobs, tracking, transitions
+from workers.settled import resources_without_plan
 from workers.storage import AWAY, MATRIX_GONE
 from workers.storage import REFUSED as STORAGE_REFUSED
 
@@ -186,7 +187,9 @@ def move(connection: Connection, job: Job, status: str, reason: str | None = Non
         return False
     _record_transition(connection, job.id, status, reason)
     if status in FINAL:
-        _notify(connection, required(connection, job.id), reason)
+        ended = required(connection, job.id)
+        _settle(connection, ended)
+        _notify(connection, ended, reason)
     return True
 
 
@@ -293,6 +296,15 @@ def recall_key(connection: Connection, project: str, actor: str, key: str) -> tu
     )
     row = connection.execute(query).first()
     return None if row is None else (row[0], row[1])
+
+
+def _settle(connection: Connection, job: Job) -> None:
+    """Leave no `auto` in what a job was given that ended before it was planned; one without its data keeps them."""
+    if not job.resolved or "auto" not in job.spec.get("resources", {}).values():
+        return
+    rows = connection.execute(select(datasets.c.rows).where(datasets.c.id == job.dataset_id)).scalar_one()
+    spec = {**job.spec, "resources": resources_without_plan(job.spec, rows or 0)}
+    connection.execute(jobs.update().where(jobs.c.id == job.id).values(spec=spec))
 
 
 def _notify(connection: Connection, job: Job, reason: str | None) -> None:

@@ -185,6 +185,7 @@ def test_a_job_of_a_ready_dataset_has_a_value_for_every_auto(api: Api) -> None:
         training[name] for name in ("epochs", "learning_rate", "optimizer", "loss", "batch_size", "early_stopping")
     ]
     assert "auto" not in [*chosen, network["hidden_layers"], network["activation"], network["output_activation"]]
+    assert (spec["resources"]["shards"], spec["checkpoint"]["every_epochs"]) == (8, None)
     assert job["name"] == "flowers"
     assert (job["status"], job["status_reason"], job["attempt"]) == ("queued", None, 0)
     assert [transition["status"] for transition in job["transitions"]] == ["queued"]
@@ -210,6 +211,7 @@ def test_a_dry_run_plans_and_leaves_nothing(api: Api) -> None:
     assert answer.status_code == HTTPStatus.OK
     assert answer.json()["spec"]["task"] == "regression"
     plan = answer.json()["plan"]
+    assert answer.json()["spec"]["resources"] == {"workers": plan["workers"], "shards": plan["shards"]}
     assert plan["parameters"] == (4 + 1) * 1024 + 1025  # area, north, south, unknown
     assert "about 30 training rows of 40" in plan["reason"]
     assert api.left() == before

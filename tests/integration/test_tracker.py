@@ -127,6 +127,7 @@ class Record:
         request.setdefault("training", {"epochs": 40, "optimizer": "gradient_descent", "learning_rate": 0.1})
         request["tracking"] = {**request.get("tracking", {}), "registered_model": model}
         request["name"] = request.get("name") or f"job {random.random()}"
+        request["resources"] = {"workers": 1, "shards": 8}  # as a plan has them
         facts = DatasetFacts(self.dataset.id, "people", self.dataset.rows or 0, self.dataset.columns or [])
         validation = facts._replace(id=self.later.id) if "validation_dataset" in body else None
         spec = resolve(parse(request), facts, LIMITS, validation).spec.model_dump()

@@ -45,9 +45,17 @@ def resolved(rows: int = 100, **request: Any) -> Resolution:
     return resolve(parse({"dataset": "shells", "target": "digit", **request}), DATASET._replace(rows=rows), LIMITS)
 
 
-def test_nothing_is_auto_but_shards_and_workers_once_a_spec_is_resolved() -> None:
-    dumped = resolved().spec.model_dump(exclude={"resources": True, "preset": True, "checkpoint": True})
-    assert "'auto'" not in repr(dumped)
+def test_nothing_is_auto_but_workers_once_a_spec_is_resolved() -> None:
+    spec = resolved().spec
+    assert "'auto'" not in repr(spec.model_dump(exclude={"resources": True, "preset": True}))
+    assert (spec.resources.workers, spec.resources.shards) == ("auto", 8)
+    assert spec.checkpoint.every_epochs is None
+    assert resolved(rows=36_400).spec.resources.shards == "auto"  # of which about 32 760 train, or 8 more
+
+
+def test_a_resolved_spec_is_a_request_again() -> None:
+    spec = resolved().spec
+    assert parse(spec.model_dump(mode="json")) == spec
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,9 @@ def test_every_wrong_field_is_told_at_once() -> None:
 
 
 def test_an_option_that_is_not_there_yet_is_refused_and_not_ignored() -> None:
-    errors = errors_of({**SMALLEST, "checkpoint": {"keep": 5}})
-    assert set(errors) == {"checkpoint"}
+    errors = errors_of({**SMALLEST, "checkpoint": {"keep": 5, "every_epochs": 10}})
+    assert set(errors) == {"checkpoint.keep", "checkpoint.every_epochs"}
+    assert parse({**SMALLEST, "checkpoint": {"keep": 3, "every_epochs": None}}).checkpoint.every_epochs is None
 
 
 def test_a_spec_survives_json() -> None:

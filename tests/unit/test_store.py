@@ -248,6 +248,14 @@ def test_a_state_that_can_t_follow_is_an_error(database: Database) -> None:
         jobs.move(connection, job, "succeeded")
 
 
+def test_a_job_that_ends_before_it_is_planned_keeps_no_auto(database: Database) -> None:
+    job = add_job(database, split={"by": "time", "column": "t"}, resources={"workers": "auto", "shards": "auto"})
+    with database.write() as connection:
+        datasets.finish(connection, job.dataset_id, 100_000, 0, [])
+        assert jobs.fail(connection, job, {"code": "missing_values", "message": "…"})
+        assert jobs.required(connection, job.id).spec["resources"] == {"workers": 1, "shards": 32}
+
+
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     job = add_job(database)
     with contextlib.suppress(RuntimeError), database.write() as connection:
