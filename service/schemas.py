@@ -203,7 +203,7 @@ class ClassDocument(BaseModel):
 
 
 class ResultDocument(BaseModel):
-    """What a job came to, at the weights that are kept. Figures of rows that a job does not hold out are absent."""
+    """What a job came to, at the weights that are kept. Null for rows that it does not hold out."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -12,7 +12,7 @@ from workers.training import Figures
 
 
 class Evaluation:
-    """Scores parameters on the rows `first` to `last`, block by block, in order. Without rows it has nothing to say."""
+    """Scores parameters on the rows `first` to `last`, block by block, in order."""
 
     def __init__(self, problem: Problem, first: int, last: int, name: str) -> None:
         self._problem = problem
@@ -27,7 +27,7 @@ class Evaluation:
         self._workspace = Workspace(problem.network, problem.dtype, problem.block_rows)
 
     def scores(self, parameters: Array) -> Figures:
-        """`<name>_loss` and `<name>_accuracy` or `<name>_r2`; null for what is undefined or not finite."""
+        """`<name>_loss` and `<name>_accuracy` or `<name>_r2`; null for what is undefined or not finite, {} without rows."""
         if len(self._rows) == 0:
             return {}
         total = 0.0
@@ -43,10 +43,13 @@ class Evaluation:
         return self._named({"loss": loss if math.isfinite(loss) else None, **self._score()})
 
     def report(self, parameters: Array) -> Figures:
-        """The scores, and what else a result says of these rows: by class, or by target where there are several."""
+        """The scores, and what else a result says of these rows: by class, or by target where there are several.
+
+        Without rows, null for each score.
+        """
         scores = self.scores(parameters)
         if not scores:
-            return {}
+            return self._named({"loss": None, "r2" if self._classes is None else "accuracy": None})
         matrix, found = self._problem.matrix, {}
         if not np.isfinite(self._outputs).all():  # nothing but null could be said
             return scores

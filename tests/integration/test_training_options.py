@@ -105,10 +105,13 @@ def test_every_option_trains_and_is_echoed_with_its_value(client: Client) -> Non
         network = {**NETWORK, **options.get("network", {})}
         training = {"epochs": 20, **options.get("training", {})}
         job = succeeded(client, {**SMALL, **options, "network": network, "training": training, "name": name})
-        spec = {**job["spec"], "checkpoint": None}
-        assert "'auto'" not in repr({group: spec[group] for group in ("network", "training", "resources", "task")})
+        spec = job["spec"]
+        assert "'auto'" not in repr({**spec, "preset": None})
         assert is_echoed(training, spec["training"]), name
         assert is_echoed(network, spec["network"]), name
+        score = "r2" if spec["task"] == "regression" else "accuracy"
+        scores = {f"{rows}_{figure}" for rows in ("validation", "test") for figure in ("loss", score)}
+        assert scores <= set(job["result"]), name  # null where no rows are held out
         assert job["result"]["stopped_by"] in {"epochs", "early_stopping"}
         figures = client.metrics(job["id"])["data"]
         assert len(figures) == job["result"]["epochs"]

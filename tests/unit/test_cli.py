@@ -10,7 +10,7 @@ from service.client import joined
 from service.commands.job_files import CHANGES, JOB, SCHEDULE, Kind, read_body, read_json_rows, read_options
 from service.commands.session import CommandError, Session
 from service.connection import ApiError, Connection, Unreachable
-from service.job_rendering import show_report
+from service.job_rendering import figures, show_report
 from service.rendering import duration, printable
 from service.watching import summary
 
@@ -240,6 +240,10 @@ def test_a_result_shows_its_classes_on_test_rows_where_there_are_some() -> None:
     assert len(shown) == 22
     assert shown[-1].strip() == "… 3 more"
     assert shown_report({"validation_classes": rows[:1]})[0].endswith("validation rows")
+
+
+def test_a_figure_of_rows_that_are_not_held_out_is_not_shown() -> None:
+    assert figures({"loss": 0.5, "test_loss": None, "test_r2": None}) == [("loss", "0.5")]
 
 
 def test_a_result_shows_r2_by_target() -> None:

@@ -301,6 +301,13 @@ def test_validation_weighs_its_loss_by_rows_and_classes_and_its_accuracy_by_rows
     assert found["validation_accuracy"] == pytest.approx(np.average(z.argmax(axis=1) == y, weights=w), rel=1e-12)
 
 
+def test_a_report_of_no_rows_has_a_null_for_each_score_and_an_epoch_has_none() -> None:
+    for problem, score in ((classification(), "accuracy"), (steep(), "r2")):
+        held_out = Evaluation(problem, len(problem.matrix.X), len(problem.matrix.X), "test")
+        assert held_out.report(initial(problem)) == {"test_loss": None, f"test_{score}": None}
+        assert held_out.scores(initial(problem)) == {}
+
+
 def test_balanced_classes_train_like_rows_of_that_weight() -> None:
     balanced = classification(class_weight="balanced", training=FLOAT64)
     y = balanced.matrix.y[: balanced.matrix.training_rows]
