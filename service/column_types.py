@@ -1,8 +1,8 @@
 """What a column of text is: numbers, categories or free text, and which of its values do not fit.
 
-A column is a number if every value that is not missing is a finite number; a category if it is text with at most
-1 000 different values of at most 200 characters; else text, which can't be a feature. Where nine in ten values are
-numbers and some are not, it is refused, unless its type is declared. A declared category may have up to 100 000
+A column is a number if every value that is not missing is a number that float32 can hold; a category if it is text with
+at most 1 000 different values of at most 200 characters; else text, which can't be a feature. Where nine in ten values
+are numbers and some are not, it is refused, unless its type is declared. A declared category may have up to 100 000
 different values. Where the file says itself what is a number (Parquet, Arrow, NumPy), text is never taken for one.
 Dates are kept as text in ISO 8601.
 """
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from service.file_options import FileOptions
 from service.native_types import as_numbers, as_plain, as_text, kind_of
+from service.statistics import BEYOND
 from service.table import SHOWN_CHARACTERS
 from workers.counting import counted
 from workers.errors import DataError
@@ -28,6 +29,7 @@ Kind = Literal["number", "category", "text", "date", "undeclared"]
 """What a column is; `undeclared` is text that is a category where its different values are few."""
 SHARE_OF_NUMBERS = 0.9
 SHOWN_OFFENDERS = 3
+LARGEST = "3.4028235e38, the largest float32"
 LONGEST_CATEGORY = 200
 """Characters (code points, without outer blanks): each one travels with the dataset's description."""
 NUMBER = r"^[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)$"
@@ -108,7 +110,7 @@ class Survey:
         self._name, self._reading, self.keeps_places = name, reading, keeps_places
         self._declared = declared_kind(name, arrow_type, reading)
         self.checks_dates = self._declared == "date" and kind_of(arrow_type) != "date"
-        self._n_values = self._n_numbers = 0
+        self._n_values = self._n_numbers = self._n_too_large = 0
         self._bad, self._nonfinite = _Found(), _Found()
 
     def add(self, values: Values, first_place: int, is_good: Array | None = None) -> None:
@@ -158,8 +160,10 @@ class Survey:
             return
         self._n_values += len(numbers) - numbers.null_count
         self._n_numbers += len(numbers) - numbers.null_count
-        is_bad = ~np.isfinite(pc.fill_null(numbers, 0.0).to_numpy())
+        plain = pc.fill_null(numbers, 0.0).to_numpy()
+        is_bad = ~(np.abs(plain) < BEYOND)
         self._nonfinite.add(is_bad, numbers, first_place, self.keeps_places)
+        self._n_too_large += int(np.count_nonzero(is_bad & np.isfinite(plain)))
 
     def _check_dates(self, text: Values, first_place: int) -> None:
         is_bad = np.fromiter((value is not None and not _is_date(value) for value in text.to_pylist()), bool, len(text))
@@ -181,19 +185,18 @@ class Survey:
         )
 
     def _refuse_dates(self) -> NoReturn:
-        raise BadValuesError(
-            f"Column '{self._name}' is declared a date and has {counted(self._bad.count, 'other value')}, first in "
-            f"{self._bad.shown(self._reading.row_number)[0]}. Write them as 2026-01-31 or 2026-01-31T12:00:00.",
-            code="column_has_text",
-            places=self._bad.places(),
-        )
+        self._refuse_bad("is declared a date and has other text in", "Write dates as 2026-01-31 or 2026-01-31T12:00:00")
 
     def _refuse_text(self) -> NoReturn:
+        self._refuse_bad("has text among its numbers in", "Clean it")
+
+    def _refuse_bad(self, what: str, way_out: str) -> NoReturn:
+        """Name the first of the values that do not fit, and how many more there are."""
         shown = self._bad.shown(self._reading.row_number)
         more = f" and {self._bad.count - len(shown)} more" if self._bad.count > len(shown) else ""
         raise BadValuesError(
-            f"Column '{self._name}' has text among its numbers in {', '.join(shown)}{more}. Clean it, add what stands "
-            f'for missing to options.missing_markers, or declare the column in options.types ("category" or "text").',
+            f"Column '{self._name}' {what} {', '.join(shown)}{more}. {way_out}, add what stands for missing to "
+            f'options.missing_markers, or declare the column in options.types ("category" or "text").',
             code="column_has_text",
             places=self._bad.places(),
         )
@@ -201,11 +204,24 @@ class Survey:
     def _refuse_nonfinite(self) -> NoReturn:
         count, row = self._nonfinite.count, self._reading.row_number(self._nonfinite.first[0][0])
         are = "is" if count == 1 else "are"
+        faults = ["not finite"] if self._n_too_large < count else []
+        way_out = "Clean it, or add what stands for missing to options.missing_markers."
+        if self._n_too_large:
+            faults.append(f"beyond {LARGEST}")
+            way_out = self._way_out_of_size()
         raise BadValuesError(
-            f"Column '{self._name}' has {counted(count, 'number')} that {are} not finite, first in row {row}. "
-            f"Clean it, or add what stands for missing to options.missing_markers.",
+            f"Column '{self._name}' has {counted(count, 'number')} that {are} {' or '.join(faults)}, first in row "
+            f"{row}. {way_out}",
             code="nonfinite_values",
             places=self._nonfinite.places(),
+        )
+
+    def _way_out_of_size(self) -> str:
+        """What can be done about numbers that are too large; in binary formats no number but NaN can be a marker."""
+        marker = "" if self._reading.has_types else "add what stands for missing to options.missing_markers, "
+        return (
+            f"Clean it, {marker}leave such rows out (options.on_bad_rows), or declare the column in options.types "
+            f'("text").'
         )
 
 

@@ -79,7 +79,7 @@ class NumberColumn(GrowingColumn):
         missing = _mask(numbers)
         plain: Array = (numbers if missing is None else pc.fill_null(numbers, 0.0)).to_numpy()
         self._statistics.add(plain if missing is None else plain[~missing])
-        self.fits = self.fits and self._statistics.is_finite
+        self.fits = self.fits and self._statistics.fit_float32
         self._write(plain, missing)
 
     def finish(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from workers.errors import DataError
 from workers.files import publish_directory
 from workers.integrity import block_hashes
 
-VERSION = 3
+VERSION = 4
 """Raised when the same file and options would give another dataset, so that prepared ones are not mistaken for it."""
 EXPANDED = "expanded.csv"
 

@@ -10,13 +10,15 @@ import pyarrow.compute as pc
 
 Array = npt.NDArray[Any]
 MOST_DISTINCT_NUMBERS = 1000
+BEYOND = 2.0**128 - 2.0**103
+"""What is this large, with either sign, is no float32 that is finite: the largest is 3.4028235e38."""
 
 
 class Statistics:
-    """Figures of the numbers that were added; `is_finite` tells whether all of them are."""
+    """Figures of the numbers that were added; `fit_float32` tells whether it can hold them all."""
 
     def __init__(self) -> None:
-        self.is_finite = True
+        self.fit_float32 = True
         self._n_values = 0
         self._min, self._max = math.inf, -math.inf
         self._mean = self._variance = 0.0
@@ -30,7 +32,7 @@ class Statistics:
         with np.errstate(over="ignore", invalid="ignore"):
             least, most = float(values.min()), float(values.max())
             self._merge(len(values), float(values.mean()), float(values.var()))
-        self.is_finite = self.is_finite and math.isfinite(least) and math.isfinite(most)
+        self.fit_float32 = self.fit_float32 and least > -BEYOND and most < BEYOND
         self._min, self._max = min(self._min, least), max(self._max, most)
         self._whole = self._whole and bool((np.trunc(values) == values).all())
         if self._distinct is not None:

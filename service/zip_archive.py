@@ -12,6 +12,8 @@ from workers.errors import DataError
 
 MOST_MEMBERS = 100
 LARGEST_DIRECTORY_BYTES = 2**20
+UNCOUNTED_MEMBERS = 0xFFFF
+"""What stands for this many or more, which are counted elsewhere (ZIP64)."""
 END_BYTES = 22
 END_MAGIC = b"PK\x05\x06"
 LONGEST_COMMENT_BYTES = 2**16
@@ -56,12 +58,12 @@ def _check_directory(path: Path) -> None:
     members = int.from_bytes(end[place + 10 : place + 12], "little")
     n_bytes = int.from_bytes(end[place + 12 : place + 16], "little")
     if members > MOST_MEMBERS or n_bytes > LARGEST_DIRECTORY_BYTES:
-        _refuse_members(members)
+        _refuse_members(f"at least {members}" if members == UNCOUNTED_MEMBERS else str(members))
 
 
 def _check_names(names: list[str], options: FileOptions) -> None:
     if len(names) > MOST_MEMBERS:
-        _refuse_members(len(names))
+        _refuse_members(str(len(names)))
     for name in names:
         if name.startswith(("/", "\\")) or ":" in name or "\\" in name or ".." in name.split("/"):
             raise DataError(
@@ -106,7 +108,7 @@ def _least_end(member: zipfile.ZipInfo) -> int:
     return member.header_offset + LOCAL_HEADER_BYTES + len(member.filename.encode()) + member.compress_size
 
 
-def _refuse_members(members: int) -> None:
+def _refuse_members(members: str) -> None:
     raise DataError(
         f"The archive has {members} members or a directory that large, and {MOST_MEMBERS} are allowed. "
         f"Put the arrays X and y into it, and nothing else.",

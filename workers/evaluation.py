@@ -27,7 +27,7 @@ class Evaluation:
         self._workspace = Workspace(problem.network, problem.dtype, problem.block_rows)
 
     def scores(self, parameters: Array) -> Figures:
-        """`<name>_loss` and `<name>_accuracy` or `<name>_r2`; null for what is undefined or not finite, {} without rows."""
+        """`<name>_loss` and `<name>_accuracy` or `<name>_r2`; null for what is not finite, {} without rows."""
         if len(self._rows) == 0:
             return {}
         total = 0.0

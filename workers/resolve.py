@@ -168,6 +168,12 @@ def _given_features(spec: JobSpec) -> list[str]:
 def _check_targets(spec: JobSpec, columns: Mapping[str, Column], warnings: list[str]) -> None:
     for name in spec.targets:
         column = columns[name]
+        if column["type"] == "date":
+            raise SpecError(
+                f"Column '{name}' holds dates, which can't be a target. Take another one; or add the file again with "
+                f"the column as numbers (days since a date), or declared a category in options.types.",
+                field="target",
+            )
         if spec.task == "regression" and column["type"] != "number":
             raise SpecError(f"Column '{name}' holds text, so it can't be the target of a regression.", field="target")
         bounded = spec.task == "regression" and spec.network.output_activation == "sigmoid"

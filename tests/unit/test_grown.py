@@ -1,5 +1,6 @@
 """Files of several chunks: what only the rest of a file shows, and memory that does not grow with it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -188,12 +189,17 @@ def test_statistics_of_parts_are_those_of_the_whole() -> None:
     assert figures["std"] == pytest.approx(values.std(), rel=1e-10)
 
 
-def test_numbers_whose_sum_overflows_have_no_mean() -> None:
-    huge = Statistics()
-    for _ in range(2):
-        huge.add(np.array([1e308, 1e308, -1e308]))
-    assert huge.is_finite
-    assert [huge.figures()[name] for name in ("min", "mean", "std")] == [-1e308, None, None]
+def test_figures_of_all_that_float32_can_hold_are_finite() -> None:
+    largest = float(np.finfo(np.float32).max)
+    figures = Statistics()
+    for part in ([largest] * 3, [-largest] * 3, [5e-324, 1.0]):
+        figures.add(np.array(part))
+    assert figures.fit_float32
+    assert all(math.isfinite(value) for name, value in figures.figures().items() if name in {"mean", "std"})
+    figures.add(np.array([np.nextafter(2.0**128 - 2.0**103, 0)]))  # is rounded to the largest one
+    assert figures.fit_float32
+    figures.add(np.array([-(2.0**128) + 2.0**103]))
+    assert not figures.fit_float32
 
 
 SPELLINGS = [

@@ -114,6 +114,21 @@ def test_rows_that_are_no_lines_are_not_counted_as_lines(ingest: Ingest, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"on_bad_rows": "skip"}, (1, 1, "number")),
+        ({"missing_markers": ["1e308"]}, (2, 0, "number")),
+        ({"types": {"b": "text"}}, (2, 0, "text")),
+    ],
+)
+def test_the_ways_out_of_a_number_that_is_too_large_work(
+    ingest: Ingest, options: dict[str, Any], expected: tuple[int, int, str]
+) -> None:
+    found = ingest("a,b\n1,3.4028235e38\n2,1e308\n", **options)
+    assert (found["rows"], found["rejected_rows"], found["columns"][1]["type"]) == expected
+
+
+@pytest.mark.parametrize(
     ("content", "code", "part"),
     [
         (b"", "dataset_empty", "empty"),
@@ -129,6 +144,9 @@ def test_rows_that_are_no_lines_are_not_counted_as_lines(ingest: Ingest, tmp_pat
         (b",b\n1,2\n", "empty_column_name", "Column 1 has no name"),
         (b"a,b\n1,2\n3,NaN\n4,-inf\n", "nonfinite_values", "'b' has 2 numbers that are not finite, first in row 3"),
         (b"a,b\n1,1e999\n", "nonfinite_values", "'b' has 1 number that is not finite, first in row 2"),
+        (b"a,b\n1,2\n1,1e308\n2,-1e39\n", "nonfinite_values", "'b' has 2 numbers that are beyond 3.4028235e38, the"),
+        (b"a,b\n1,1e308\n1,inf\n", "nonfinite_values", "2 numbers that are not finite or beyond 3.4028235e38, the"),
+        (b"a,b\n" + b"1,2\n" * 1_100_000 + b"1,3.5e38\n", "nonfinite_values", "1 number that is beyond"),
         (b'a,b\n1,2\n3,"4\n5,6\n', "unclosed_quote", "Row 3"),
         (b'a,b\n1,"2\n3,4\n5,"6\n7,8\n', "unclosed_quote", "Row 4"),
         (b'a,b\n1,"2\n3,4\n5,6"\n7,8,9\n', "ragged_row", "Row 5"),

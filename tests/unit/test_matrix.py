@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from service.ingest import ingest_file
+from tests.columns import numbers, training_on
 from workers.errors import DataError, ModelInputError
 from workers.matrix import MatrixRequest, matrix_key, open_matrix, request_from_json
 from workers.matrix_build import _check_targets, build
 from workers.model_input import columns_of_arrays, columns_of_rows
 from workers.preprocessing import from_json, transform
+from workers.targets import check_numbers
+from workers.weight_column import check_weights
 
 DIGITS = Path("deploy/examples/digits/digits.csv")
 HASH_SPLIT = {"validation": 0.1, "test": 0.0, "by": "hash", "column": None, "salt": ""}
@@ -197,8 +200,11 @@ def test_the_key_follows_dataset_and_request() -> None:
             request(targets=("x", "y"), features=("x",)),
             ("target_is_feature", "features", "'x'"),
         ),
-        ("x,y\n1e300,0\n2,1\n3,0\n4,0\n", request(), ("nonfinite_values", "features", "too large for float32")),
-        ("x,y\n1,1e300\n2,1\n3,0\n4,0\n", request(task="regression"), ("nonfinite_values", "target", "'y' has 1")),
+        (
+            "x,y\n3e38,0\n3e38,1\n-3e38,0\n-3e38,1\n",
+            request(standardize=True),
+            ("nonfinite_values", "features", "too large for float32"),
+        ),
         ("x,y\n1,0\n2,1\n", request(split=ROW_SPLIT | {"test": 0.01}), ("split_draws_no_row", "split.test", "2 rows")),
         ("x,y\n1,0\n2,1\n", request(split=HASH_SPLIT | {"column": "p"}), ("column_not_found", "split.column", "'p'")),
         ("x,y\n" + "".join(f"a{n},{n % 2}\n" for n in range(1001)), request(), ("text_feature", "features", "'x'")),
@@ -208,11 +214,6 @@ def test_the_key_follows_dataset_and_request() -> None:
             ("too_many_classes", "target", "'y' has more than 1000 classes"),
         ),
         ("x,y\n1,0\n2,1\n3,0\n4,1\n", request(weight_column="w"), ("column_not_found", "weight_column", "'w'")),
-        (
-            "x,y,w\n1,0,1e308\n2,1,1e308\n3,0,1\n4,1,1\n",
-            WEIGHTED._replace(dtype="float64"),
-            ("invalid_weights", "weight_column", "too large to be added (up to 1e+308)"),
-        ),
         *(
             ("x,y,w\n" + "".join(f"{n},{n % 2},{w}\n" for n, w in enumerate(weights)), WEIGHTED, expected)
             for weights, expected in (
@@ -221,7 +222,6 @@ def test_the_key_follows_dataset_and_request() -> None:
                 (("a", "b", "c", "d"), ("invalid_weights", "weight_column", "at least 0 in each row")),
                 ((0, 0, 1, 1), ("invalid_weights", "weight_column", "is 0 in all training rows")),
                 ((1, 1, 0, 0), ("invalid_weights", "weight_column", "is 0 in all validation and test rows")),
-                ((1, 1, 1, 1e300), ("nonfinite_values", "weight_column", "too large for float32")),
             )
         ),
     ],
@@ -232,6 +232,16 @@ def test_what_can_not_be_trained_on_is_named(
     code, field, message = refused(tmp_path, content, wanted)
     assert (code, field) == expected[:2]
     assert expected[2] in message
+
+
+def test_numbers_that_only_datasets_of_earlier_versions_hold_are_named(tmp_path: Path) -> None:
+    columns, split = [numbers("w", 1.0, 1e300)], training_on(tmp_path, 2, 0, 1)
+    with pytest.raises(DataError, match="'w' has 1 value too large for float32"):
+        check_numbers("w", columns, "float32")
+    with pytest.raises(DataError, match="'w' has 1 value too large for float32"):
+        check_weights("w", [(columns[0], split)], "float32")
+    with pytest.raises(DataError, match=r"too large to be added \(up to 1e\+308\)"):
+        check_weights("w", [(numbers("w", 1e308, 1e308), split)], "float64")
 
 
 def test_dates_are_no_feature(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ DATASET = DatasetFacts(
         number("digit", [float(value) for value in range(10)]),
         text("sex", "category", ["F", "M"]),
         text("note", "text", None),
+        text("day", "date", None),
     ],
 )
 
@@ -101,7 +102,9 @@ def test_output_and_loss_follow_from_the_task(target: str, output: str, loss: st
 def test_free_text_is_left_out_and_that_is_said() -> None:
     resolution = resolved()
     assert resolution.spec.features == ["length", "rings", "sex"]
-    assert resolution.warnings == ["Column 'note' holds free text or dates and is not used."]
+    assert resolution.warnings == [
+        f"Column '{name}' holds free text or dates and is not used." for name in ("note", "day")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,8 @@ def test_free_text_is_left_out_and_that_is_said() -> None:
         ({"features": ["note"]}, "features[0]", "free text"),
         ({"ignore": ["foo"]}, "ignore[0]", "no column 'foo'"),
         ({"target": "sex", "task": "regression"}, "target", "holds text"),
+        ({"target": "day"}, "target", "'day' holds dates, which can't be a target"),
+        ({"target": ["length", "day"]}, "target", "'day' holds dates"),
         ({"target": "rings", "training": {"loss": "cross_entropy"}}, "training.loss", "needs classes"),
         (
             {"training": {"loss": "cross_entropy"}, "network": {"output_activation": "relu"}},
