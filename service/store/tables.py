@@ -207,6 +207,16 @@ firings = Table(
     Index("ix_firings_job_id", "job_id"),
 )
 
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("schedule_id", String(40), ForeignKey("schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("due_times", JSON, nullable=False),  # that it makes up for
+    Index("ix_backfills_schedule_id", "schedule_id"),
+)
+
 tracking = Table(
     "tracking",
     metadata,
