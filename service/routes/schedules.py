@@ -163,20 +163,19 @@ def _edited(context: Context, reference: str, body: object, actor: str, key: str
     """The schedule with the fields of `body` changed, unless they were before under the same key."""
     now = datetime.now(UTC)
     asked = {"edit": reference, "body": body}
-    edited = False
-    while not edited:  # somebody may edit it in between
+    while True:  # somebody may edit it in between
         with context.database.read() as connection:
-            schedule = made_before(connection, actor, key, asked, schedules.get)
-            if schedule is not None:
+            before = made_before(connection, actor, key, asked, schedules.get)
+            schedule = before or required_schedule(connection, reference)
+            if before is not None:
                 break
-            schedule = required_schedule(connection, reference)
             changed = merged(schedule, body)
             definition = read_definition(connection, context.settings, PROJECT, changed, now, schedule)
         with context.database.write() as connection:
             _check_name(connection, definition["name"], schedule.id)
-            edited = edit(connection, schedule, definition, now)
-            if edited:
+            if edit(connection, schedule, definition, now):
                 remember(connection, actor, key, asked, schedule.id)
+                break
     return _view(context, schedule.id)
 
 
