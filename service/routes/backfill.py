@@ -57,7 +57,7 @@ def backfill_schedule(
     check_key(idempotency_key)
     begun = _begun(context, actor, idempotency_key, {"backfill": schedule, "body": body}, span)
     for due_at in begun.due_times:
-        _make_up(context, begun, due_at)
+        _make_up(context, actor, begun, due_at)
     with context.database.read() as connection:
         rows = firings.at(connection, begun.schedule_id, begun.due_times)
     made = [rows[due_at] for due_at in begun.due_times if due_at in rows and begun.has_made(rows[due_at])]
@@ -77,7 +77,7 @@ def _begun(context: Context, actor: str, key: str | None, asked: View, span: dic
     return begun
 
 
-def _make_up(context: Context, begun: Backfill, due_at: str) -> None:
+def _make_up(context: Context, actor: str, begun: Backfill, due_at: str) -> None:
     """Fire one due time, unless it has been meanwhile. Each by itself: others can write in between."""
     with context.database.write() as connection:
         known = firings.at(connection, begun.schedule_id, [due_at]).get(due_at)
@@ -85,7 +85,7 @@ def _make_up(context: Context, begun: Backfill, due_at: str) -> None:
             return
         schedule = schedules.get(connection, begun.schedule_id)
         if schedule is not None:
-            occasion = Occasion(datetime.fromisoformat(due_at), "backfill")
+            occasion = Occasion(datetime.fromisoformat(due_at), "backfill", actor=actor)
             fire(connection, context.settings, schedule, occasion, [])
 
 

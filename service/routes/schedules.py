@@ -106,7 +106,8 @@ def trigger_schedule(context: InContext, actor: Actor, schedule: str, idempotenc
         if firing is None:
             found = required_schedule(connection, schedule)
             beside = jobs_beside(connection, found)
-            firing_id = fire(connection, context.settings, found, Occasion(datetime.now(UTC), "user"), beside)
+            occasion = Occasion(datetime.now(UTC), "user", actor=actor)
+            firing_id = fire(connection, context.settings, found, occasion, beside)
             _mark_seen(connection, found, firing_id)
             remember(connection, actor, idempotency_key, asked, firing_id)
             firing = firings.required(connection, firing_id)

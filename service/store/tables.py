@@ -203,6 +203,7 @@ firings = Table(
     Column("reason", String(2000)),
     Column("job_id", String(40), ForeignKey("jobs.id", ondelete="SET NULL")),
     Column("backfill", Boolean, nullable=False),
+    Column("actor", String(200)),  # who asked for it by hand; null where its schedule did
     Index("uq_firings_schedule_id_due_at", "schedule_id", "due_at", unique=True),  # a due time fires once
     Index("ix_firings_job_id", "job_id"),
 )

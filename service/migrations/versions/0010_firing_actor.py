@@ -1,4 +1,4 @@
-"""What a backfill makes up for."""
+"""Who asked for a firing by hand, and what a backfill makes up for."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,7 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
+    op.add_column("firings", sa.Column("actor", sa.String(length=200)))
     op.create_table(
         "backfills",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -24,3 +25,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("backfills")
+    op.drop_column("firings", "actor")
