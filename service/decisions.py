@@ -1,5 +1,6 @@
 """What to do next for a job, as pure functions of its row and of a few facts."""
 
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 from service.store.jobs import Job
@@ -23,6 +24,13 @@ class Facts(NamedTuple):
     refusal_code: str = FINGERPRINTS
     pausing: bool = False  # it is too early to try again after a refusal
     how_far: str = BEING_READ  # what is to be said of a dataset that is still being prepared
+    most_jobs: int = 100  # at once: GRADSUM_LIMIT_CONCURRENT_JOBS
+    others: int = 0  # jobs that count towards it, this one aside
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the job has to wait until another one has ended."""
+        return self.others >= self.most_jobs
 
 
 class Decision(NamedTuple):
@@ -60,6 +68,16 @@ def waits_for_numerics(job: Job) -> bool:
     return job.status == "starting" and reason == FINGERPRINTS and not job.accept_other_numerics
 
 
+def others_at_once(job: Job, begun: Collection[str], with_driver: Collection[str]) -> int:
+    """How many other jobs count towards the limit of concurrent ones.
+
+    For a job that has not begun, those that have, be it that their next attempt is still to start: it does not take
+    their place. Among those that have begun, the ones with a driver: where the limit was lowered, they take turns.
+    """
+    counting = set(with_driver) if job.status == "starting" else {*begun, *with_driver}
+    return len(counting - {job.id})
+
+
 def _next_attempt(job: Job, facts: Facts) -> Decision:
     if facts.lost_drivers >= job.spec["max_attempts"]:
         times = counted(facts.lost_drivers, "time")
@@ -92,6 +110,10 @@ def _place(job: Job, facts: Facts) -> Decision:
         return Decision("wait", "waiting_for_workers", "The Ray cluster is not up yet.")
     if needed > facts.slots:
         message = f"It needs {counted(needed, 'worker')}; the cluster has {facts.slots}. Ask for fewer, or add nodes."
+        return Decision("wait", "waiting_for_workers", message)
+    if facts.is_full:
+        limit = f"At most {counted(facts.most_jobs, 'job')} may run at once (GRADSUM_LIMIT_CONCURRENT_JOBS)."
+        message = f"{limit} It starts when another one has ended."
         return Decision("wait", "waiting_for_workers", message)
     if needed > facts.free_slots:
         free = f"{facts.free_slots} of {facts.slots}"

@@ -16,7 +16,7 @@ from service import resources
 from service.advancing import Advancing
 from service.champions import Champions
 from service.child import Child, Lost, Message
-from service.decisions import FINGERPRINTS, Decision, Facts, decide, wanted_workers
+from service.decisions import FINGERPRINTS, Decision, Facts, decide, others_at_once, wanted_workers
 from service.facts import Sources
 from service.failures import fail, internal
 from service.imports.fetching import Fetching
@@ -86,6 +86,7 @@ class Dispatcher:
         self._champions = Champions(database, settings, log, Judging(database, settings, self._prepare, log), clock)
         self._sweeping = Sweeping(database, self._prepare, log)
         self._running: dict[str, Running] = {}
+        self._begun: set[str] = set()
         self._cancelling: set[str] = set()
         self._refusals = Refusals()
         self._someone_waits = False
@@ -165,6 +166,8 @@ class Dispatcher:
             wanted = {key for job in unfinished for key in (job.dataset_id, job.spec["validation_dataset"]) if key}
             found = {key: datasets.outline(connection, key) for key in wanted}
         self._someone_waits = False
+        begun = [job.id for job in unfinished if job.status in {"starting", "running"}]
+        self._begun = {job_id for job_id in begun if self._refusals.last(job_id) is None}  # others may wait for days
         for job in unfinished:
             dataset, named = found[job.dataset_id], job.spec["validation_dataset"]
             if named is not None and found[named] is None:
@@ -203,7 +206,8 @@ class Dispatcher:
         return decision
 
     def _advance(self, job: Job, sources: Sources) -> None:
-        decision = self._let_train(job, sources, decide(job, self._facts(job, sources)))
+        facts = self._facts(job, sources)
+        decision = self._let_train(job, sources, decide(job, facts))
         match decision.step:
             case "cancel":
                 self._cancel(job)
@@ -220,7 +224,8 @@ class Dispatcher:
                 self._restart(job)
         if decision.step in {"wait", "prepare"} and job.status in {"queued", "starting"} and not self._has_driver(job):
             self._explain(job, decision)
-        if decision.code == "waiting_for_workers" and wanted_workers(job, self._slots) <= (self._slots or 0):
+        fits = wanted_workers(job, self._slots) <= (self._slots or 0) and not facts.is_full
+        if decision.code == "waiting_for_workers" and fits:
             self._someone_waits = True  # its turn comes before that of all behind it
 
     def _facts(self, job: Job, sources: Sources) -> Facts:
@@ -230,7 +235,12 @@ class Dispatcher:
         if job.status == "starting" and job.id not in self._running:
             with self._database.read() as connection:
                 lost = jobs.lost_drivers(connection, job.id)
-        facts = Facts(sources.status, job.id in self._running, self._slots, free, lost, how_far=sources.how_far)
+        facts = Facts(
+            sources.status, job.id in self._running, self._slots, free, lost,
+            most_jobs=self._settings.limit_concurrent_jobs,
+            others=others_at_once(job, self._begun, self._running.keys()),
+            how_far=sources.how_far,
+        )  # fmt: skip
         refusal, pausing = self._refusals.last(job.id), self._refusals.is_pausing(job.id)
         if refusal is None:
             return facts

@@ -22,11 +22,12 @@ TEST_SHARE = 0.1
 
 
 class Occasion(NamedTuple):
-    """Why a schedule fires: the due time, what it was that came due, and which version of a dataset set it off."""
+    """Why a schedule fires: the due time, what came due, which version of a dataset set it off, who asked by hand."""
 
     due_at: datetime
     triggered_by: str = "cron"
     dataset_id: str | None = None
+    actor: str | None = None
 
 
 class _UnchangedError(Exception):
@@ -151,7 +152,7 @@ def _submit(connection: Transaction, settings: Settings, schedule: Schedule, occ
             raise _UnchangedError(same)
     if warning is not None:
         submission = submission._replace(warnings=[*submission.warnings, warning])
-    return accept(connection, submission, schedule.project, schedule.actor)
+    return accept(connection, submission, schedule.project, occasion.actor or schedule.actor)
 
 
 def _refused(error: Exception, schedule: Schedule, occasion: Occasion) -> str:
@@ -178,7 +179,7 @@ def _record(
             reason = " ".join(filter(None, (reason, f"Before the backfill it was {before.outcome}.")))
             firings.change(
                 connection, before.id, outcome=outcome, reason=reason, job_id=job_id, triggered_by="backfill",
-                fired_at=now(), backfill=True,
+                fired_at=now(), backfill=True, actor=occasion.actor,
             )  # fmt: skip
             return before.id
     return firings.add(
@@ -189,6 +190,7 @@ def _record(
         outcome=outcome,
         reason=reason,
         job_id=job_id,
+        actor=occasion.actor,
     )
 
 

@@ -1,6 +1,7 @@
 """What is wrong with the parameters of a request: a sentence each, which says what they may be."""
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from fastapi.dependencies.models import Dependant
@@ -39,6 +40,12 @@ def _sentence(found: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> str:
     if found["loc"][0] == "query" and name in known:
         return f"must be {expected(known[name])}, not {shown(found['input'])}"
     return str(found["msg"]).replace("Input should be", "must be").replace("Value should", "must")
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """Which of the known names may have been meant; empty where none is near."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{nearest[0]}'?)" if nearest else ""
 
 
 def expected(info: FieldInfo) -> str:

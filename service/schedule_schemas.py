@@ -134,7 +134,7 @@ class OneScheduleDocument(ScheduleDocument):
     )
 
 
-class FiringDocument(BaseModel):
+class FiringDocument(Owned):
     """One row of a schedule's ledger."""
 
     id: str
@@ -142,7 +142,7 @@ class FiringDocument(BaseModel):
     schedule_id: str
     due_at: str
     due_times: int | None = Field(description="How many due times the row stands for; null: too many to count")
-    fired_at: str = Field(description="When this was decided")
+    fired_at: str = Field(description="When this was decided; the same as created_at")
     triggered_by: Literal["cron", "user", "new_data", "drift", "backfill"]
     outcome: Outcome
     reason: str | None = Field(description="Why there is no job, or why it failed")

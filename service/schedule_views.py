@@ -48,6 +48,11 @@ def firing_view(firing: Firing) -> View:
         "verdict": verdict.get("verdict"),
         "verdict_reason": verdict.get("reason"),
         "scores": verdict.get("scores"),
+        "project": firing.project,
+        "actor": firing.actor,
+        "group_id": None,
+        "created_at": firing.fired_at,
+        "tags": {},
     }
 
 

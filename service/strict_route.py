@@ -1,7 +1,6 @@
 """Routes that take what they declare and nothing else: content type, query parameters, strict JSON."""
 
-import difflib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -10,7 +9,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
 
 from service.errors import (
     BadRequestError,
@@ -20,7 +18,7 @@ from service.errors import (
     UnsupportedMediaTypeError,
 )
 from service.forms import read_form
-from service.parameters import query_parameters, wrong_parameters
+from service.parameters import hint, query_parameters, wrong_parameters
 from service.requests import parse_json
 from workers.errors import FieldError
 
@@ -41,10 +39,9 @@ class StrictRequest(Request):
             self._json = await run_in_threadpool(parse_json, body)
         return self._json
 
-    async def _get_form(self, **_limits: float) -> FormData:
-        if self._form is None:
-            self._form = await read_form(self)
-        return self._form
+    async def read_form(self, names: Collection[str]) -> None:
+        """Have the form at hand for `form`; UnprocessableError where it has other fields than these."""
+        self._form = await read_form(self, names)
 
 
 class StrictRoute(APIRoute):
@@ -64,7 +61,8 @@ class StrictRoute(APIRoute):
             if self.body_field is not None and (self.body_field.field_info.is_required() or _has_body(strict)):
                 is_form = isinstance(self.body_field.field_info, Form)
                 _check_content_type(strict, FORM if is_form else JSON)
-                await (strict.form() if is_form else strict.json())
+                names = [field.alias for field in self.dependant.body_params]
+                await (strict.read_form(names) if is_form else strict.json())
             try:
                 return await handle(strict)
             except RequestValidationError as error:
@@ -100,14 +98,9 @@ def _check_query(request: Request, dependant: Dependant) -> None:
         raise UnprocessableError("A query parameter has NUL in it.", code="invalid_characters")
     unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
     if unknown:
-        errors = [FieldError(name, f"is not a known query parameter{_hint(name, known)}") for name in unknown]
+        errors = [FieldError(name, f"is not a known query parameter{hint(name, known)}") for name in unknown]
         detail = "; ".join(" ".join(error) for error in errors) + "."
         raise UnprocessableError(detail, code="unknown_field", errors=errors)
-
-
-def _hint(name: str, known: set[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{nearest[0]}'?)" if nearest else ""
 
 
 def _shown(text: str) -> str:

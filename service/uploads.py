@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,7 +14,7 @@ from service.paths import upload_path
 from service.requests import clean_dataset_name, parse_json
 from service.settings import Settings
 from service.store import datasets
-from service.store.database import Database
+from service.store.database import Transaction
 from service.store.datasets import Dataset
 from workers.files import sync_directory
 from workers.storage import Storage, StorageUnavailableError
@@ -31,6 +31,17 @@ class Upload(NamedTuple):
     file_name: str
 
 
+class Received(NamedTuple):
+    """A file that came, on disk under the id of the dataset that it may become."""
+
+    dataset_id: str
+    path: Path
+    sha256: str
+    n_bytes: int
+    stay: Callable[[], object]
+    """To be called once a dataset refers to it: else it goes."""
+
+
 def read_upload(name: str | None, options: str | None, tags: str | None, file_name: str | None) -> Upload:
     """The upload's fields; UnprocessableError or DataError where one is wrong."""
     bare_name = PurePosixPath((file_name or "").replace("\\", "/")).name
@@ -44,35 +55,39 @@ def read_upload(name: str | None, options: str | None, tags: str | None, file_na
     )
 
 
-def register(
-    database: Database, settings: Settings, storage: Storage, upload: Upload, file: BinaryIO, project: str, actor: str
-) -> Dataset:
-    """The dataset, new or the one with this content. DataError leaves nothing: the head of the file is wrong."""
+@contextlib.contextmanager
+def received(storage: Storage, file: BinaryIO) -> Iterator[Received]:
+    """The file's copy on disk, for a dataset with the copy's id; it is gone afterwards unless told to `stay`."""
     dataset_id = datasets.new_id()
     path = upload_path(storage.root, dataset_id)
-    limits = data_limits_of(settings)
-    with _dropped_unless_kept(storage, path) as kept:
+    with contextlib.ExitStack() as undo:
+        undo.callback(_drop, storage, path)
         sha256, n_bytes = _copy(file, path)
-        ingest.check_sha256(sha256, upload.options)
-        head.check_head(path, upload.options, limits)
-        storage.keep(path)
-        with database.write() as connection:
-            dataset, is_new = datasets.add(
-                connection,
-                id=dataset_id,
-                project=project,
-                actor=actor,
-                name=upload.name,
-                options=upload.options,
-                source={"kind": "upload", "file": upload.file_name},
-                sha256=sha256,
-                content_key=ingest.content_key(sha256, upload.options),
-                bytes=n_bytes,
-                tags=upload.tags,
-            )
-        if is_new:
-            kept.pop_all()
-    return dataset
+        yield Received(dataset_id, path, sha256, n_bytes, undo.pop_all)
+
+
+def check(copy: Received, upload: Upload, settings: Settings, storage: Storage) -> None:
+    """Have the copy in the storage; DataError where its head is wrong, or it isn't the file that was announced."""
+    ingest.check_sha256(copy.sha256, upload.options)
+    head.check_head(copy.path, upload.options, data_limits_of(settings))
+    storage.keep(copy.path)
+
+
+def add(connection: Transaction, copy: Received, upload: Upload, project: str, actor: str) -> tuple[Dataset, bool]:
+    """The dataset, and whether it is new: it may be the one that has this content."""
+    return datasets.add(
+        connection,
+        id=copy.dataset_id,
+        project=project,
+        actor=actor,
+        name=upload.name,
+        options=upload.options,
+        source={"kind": "upload", "file": upload.file_name},
+        sha256=copy.sha256,
+        content_key=ingest.content_key(copy.sha256, upload.options),
+        bytes=copy.n_bytes,
+        tags=upload.tags,
+    )
 
 
 def preview(settings: Settings, upload: Upload, file: BinaryIO) -> dict[str, Any]:
@@ -85,13 +100,6 @@ def preview(settings: Settings, upload: Upload, file: BinaryIO) -> dict[str, Any
     finally:
         path.unlink(missing_ok=True)
     return {**understood, "name": upload.name, "bytes": n_bytes, "options": upload.options}
-
-
-@contextlib.contextmanager
-def _dropped_unless_kept(storage: Storage, path: Path) -> Iterator[contextlib.ExitStack]:
-    with contextlib.ExitStack() as stack:
-        stack.callback(_drop, storage, path)
-        yield stack
 
 
 def _drop(storage: Storage, path: Path) -> None:

@@ -12,7 +12,7 @@ from service.requests import clean_dataset_name
 from service.schemas import ImportRequest
 from service.settings import Settings
 from service.store import datasets
-from service.store.database import Database, Transaction
+from service.store.database import Transaction
 from service.store.datasets import Dataset
 from service.uris import FilePlace, Rules, last_part, parse_uri, shown
 from workers.errors import DataError, FieldError
@@ -54,12 +54,6 @@ def read_import_of_job(settings: Settings, requested: DatasetByUri, *, may_come_
     except DataError as error:
         errors = tuple(FieldError(f"dataset.{field}", message) for field, message in error.errors)
         raise DataError(error.message, code=error.code, errors=errors) from None
-
-
-def register_import(database: Database, wanted: Import, project: str, actor: str) -> Dataset:
-    """The dataset, in a transaction of its own."""
-    with database.write() as connection:
-        return add_import(connection, wanted, project, actor)
 
 
 def add_import(connection: Transaction, wanted: Import, project: str, actor: str) -> Dataset:

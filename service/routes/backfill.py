@@ -9,14 +9,16 @@ from fastapi.responses import JSONResponse
 from service.errors import ConflictError, UnprocessableError
 from service.firings import Occasion, fire
 from service.requests import read
-from service.routes.context import Context, InContext
+from service.routes.context import Actor, Context, InContext
+from service.routes.idempotency import Key, check_key, made_before, remember
 from service.routes.schedules import required_schedule
 from service.schedule_schemas import BackfillDocument, BackfillRequest
 from service.schedule_views import firing_view, short
 from service.schedules import between, moment_of
 from service.schemas import Described
-from service.store import firings
-from service.store.database import as_text
+from service.store import backfills, firings, schedules
+from service.store.backfills import Backfill
+from service.store.database import Transaction, as_text
 from service.store.firings import Firing
 from service.store.schedules import Schedule
 from service.strict_route import StrictRoute
@@ -36,38 +38,62 @@ BackfillBody = Annotated[Any, Described(BackfillRequest), Body()]
 @router.post("/{schedule}/backfill", status_code=201, responses={k: {"model": BackfillDocument} for k in (200, 201)})
 def backfill_schedule(
     context: InContext,
+    actor: Actor,
     schedule: str,
     body: BackfillBody,
     dry_run: Annotated[bool, Query(description="Only say which due times it would be")] = False,  # noqa: FBT002
+    idempotency_key: Key = None,
 ) -> JSONResponse:
     """Make the jobs of due times that have passed and had none. Their models are never promoted."""
     span = read(BackfillRequest, body).model_dump()
-    with context.database.read() as connection:
-        found = required_schedule(connection, schedule)
-        moments = _moments(found, span["from"], span["to"], datetime.now(UTC))
-        known = firings.at(connection, found.id, map(as_text, moments))
-    wanted = [moment for moment in moments if not _has_fired(known.get(as_text(moment)))]
     if dry_run:
-        rows = [known.get(as_text(moment)) for moment in wanted]
+        with context.database.read() as connection:
+            wanted = _wanted(connection, required_schedule(connection, schedule), span)
         entries = [
-            {"due_at": short(as_text(moment)), "outcome": row and row.outcome, "reason": row and row.reason}
-            for moment, row in zip(wanted, rows, strict=True)
+            {"due_at": short(due_at), "outcome": row and row.outcome, "reason": row and row.reason}
+            for due_at, row in wanted.items()
         ]
         return JSONResponse(page_view(entries, has_more=False, key="due_at"))
-    views = [_backfilled(context, found, moment) for moment in wanted]
-    return JSONResponse(page_view([view for view in views if view], has_more=False), 201)
+    check_key(idempotency_key)
+    begun = _begun(context, actor, idempotency_key, {"backfill": schedule, "body": body}, span)
+    for due_at in begun.due_times:
+        _make_up(context, actor, begun, due_at)
+    with context.database.read() as connection:
+        rows = firings.at(connection, begun.schedule_id, begun.due_times)
+    made = [rows[due_at] for due_at in begun.due_times if due_at in rows and begun.has_made(rows[due_at])]
+    return JSONResponse(page_view([firing_view(row) for row in made], has_more=False), 201)
 
 
-def _backfilled(context: Context, schedule: Schedule, moment: datetime) -> View | None:
-    """The firing that makes up for one due time; None where its job was made meanwhile."""
-    due_at = as_text(moment)
+def _begun(context: Context, actor: str, key: str | None, asked: View, span: dict[str, str]) -> Backfill:
+    """The backfill that this request begins, or that it began before under the same key."""
     with context.database.write() as connection:
-        known = firings.at(connection, schedule.id, [due_at]).get(due_at)
-        if _has_fired(known):
-            return None
-        occasion = Occasion(moment, "backfill")
-        firing_id = fire(connection, context.settings, schedule, occasion, [])
-        return firing_view(firings.required(connection, firing_id))
+        begun = made_before(connection, actor, key, asked, backfills.get)
+        if begun is None:
+            schedule = required_schedule(connection, asked["backfill"])
+            begun = backfills.begin(schedule.id, list(_wanted(connection, schedule, span)))
+            if key is not None:
+                backfills.add(connection, begun)
+            remember(connection, actor, key, asked, begun.id)
+    return begun
+
+
+def _make_up(context: Context, actor: str, begun: Backfill, due_at: str) -> None:
+    """Fire one due time, unless it has been meanwhile. Each by itself: others can write in between."""
+    with context.database.write() as connection:
+        known = firings.at(connection, begun.schedule_id, [due_at]).get(due_at)
+        if known is not None and (_has_fired(known) or begun.has_made(known)):
+            return
+        schedule = schedules.get(connection, begun.schedule_id)
+        if schedule is not None:
+            occasion = Occasion(datetime.fromisoformat(due_at), "backfill", actor=actor)
+            fire(connection, context.settings, schedule, occasion, [])
+
+
+def _wanted(connection: Transaction, schedule: Schedule, span: dict[str, str]) -> dict[str, Firing | None]:
+    """The due times in a span that have passed and have had no job, each with its row in the ledger."""
+    due_times = list(map(as_text, _moments(schedule, span["from"], span["to"], datetime.now(UTC))))
+    known = firings.at(connection, schedule.id, due_times)
+    return {due_at: known.get(due_at) for due_at in due_times if not _has_fired(known.get(due_at))}
 
 
 def _has_fired(firing: Firing | None) -> bool:

@@ -1,7 +1,7 @@
 """Datasets: upload, look at, delete. Reading the file into columns is the dispatcher's part."""
 
 import contextlib
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse
@@ -9,12 +9,13 @@ from fastapi.responses import JSONResponse
 from service.errors import ConflictError, NotFoundError
 from service.paths import columns_directory, upload_path
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
+from service.routes.idempotency import Key, check_key, made_before, remember
 from service.schemas import DatasetDocument, DatasetList, DeletedDocument, ImportRequest, PreviewDocument
 from service.store import datasets
 from service.store.database import Transaction
 from service.store.datasets import Dataset, DatasetInUseError
 from service.strict_route import StrictRoute
-from service.uploads import preview, read_upload, register
+from service.uploads import Upload, add, check, preview, read_upload, received
 from service.views import dataset_view, deleted_view, page_view
 from workers.files import remove
 
@@ -40,12 +41,14 @@ def upload_dataset(
     options: Annotated[str | None, Form(description='JSON: {"delimiter": ";", "types": {"zip": "category"}}')] = None,
     tags: Annotated[str | None, Form(description='JSON: {"team": "growth"}')] = None,
     dry_run: Annotated[bool, Query(description="Say what would be understood, and keep nothing")] = False,  # noqa: FBT002
+    idempotency_key: Key = None,
 ) -> JSONResponse:
     """Register a file, or in JSON a URI. The same content under the same name is the version that is there already."""
     upload = read_upload(name, options, tags, file.filename)
     if dry_run:
         return JSONResponse(preview(context.settings, upload, file.file))
-    dataset = register(context.database, context.settings, context.storage, upload, file.file, PROJECT, actor)
+    check_key(idempotency_key)
+    dataset = _uploaded(context, actor, idempotency_key, upload, file.file)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
 
 
@@ -80,6 +83,26 @@ def delete_dataset(context: InContext, dataset_id: str) -> JSONResponse:
     context.storage.drop(upload_path(context.storage.root, dataset.id))
     _remove_columns(context, dataset)
     return JSONResponse(deleted_view("dataset", dataset.id))
+
+
+def _uploaded(context: Context, actor: str, key: str | None, upload: Upload, file: BinaryIO) -> Dataset:
+    """The dataset that a file makes: a new one, the one with its content, or what it made before under the same key."""
+    with received(context.storage, file) as copy:
+        asked = {"upload": copy.sha256, **upload._asdict()}
+        with context.database.read() as connection:
+            dataset = made_before(connection, actor, key, asked, datasets.get)
+        if dataset is not None:
+            return dataset
+        check(copy, upload, context.settings, context.storage)
+        is_new = False
+        with context.database.write() as connection:
+            dataset = made_before(connection, actor, key, asked, datasets.get)  # meanwhile
+            if dataset is None:
+                dataset, is_new = add(connection, copy, upload, PROJECT, actor)
+                remember(connection, actor, key, asked, dataset.id)
+        if is_new:
+            copy.stay()
+    return dataset
 
 
 def _remove_columns(context: Context, dataset: Dataset) -> None:

@@ -12,6 +12,8 @@ from service.store.database import Transaction
 from service.submission import fingerprint
 
 LONGEST_KEY = 255
+KINDS = {"job": "job", "sch": "schedule", "fir": "firing", "ds": "dataset", "bf": "backfill"}
+"""By the prefixes of ids."""
 
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Makes a repeated request safe")]
 Made = TypeVar("Made")
@@ -27,7 +29,11 @@ def check_key(key: str | None) -> None:
 def made_before(
     connection: Transaction, actor: str, key: str | None, body: object, get: Callable[[Transaction, str], Made | None]
 ) -> Made | None:
-    """What this body made before under the same key, if it did; `get` finds it by its id."""
+    """What this body made before under the same key, if it did; `get` finds it by its id.
+
+    Where a request has more than a JSON body, `body` stands for all that it asks for. UnprocessableError where that
+    was something else before, ConflictError where what was made is gone.
+    """
     recalled = None if key is None else jobs.recall_key(connection, PROJECT, actor, key)
     if recalled is None:
         return None
@@ -37,7 +43,7 @@ def made_before(
         raise UnprocessableError(message, code="idempotency_key_reused", field="Idempotency-Key")
     made = get(connection, made_id)
     if made is None:
-        kind = "job" if made_id.startswith("job_") else "schedule"
+        kind = KINDS[made_id.partition("_")[0]]
         message = f"The {kind} that this Idempotency-Key made, {made_id}, was deleted. Use a new key."
         raise ConflictError(message, code=f"{kind}_deleted")
     return made

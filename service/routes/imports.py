@@ -8,10 +8,13 @@ from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import Scope
 
-from service.imports.registration import preview_import, read_import, register_import
+from service.imports.registration import add_import, preview_import, read_import
 from service.requests import read
-from service.routes.context import PROJECT, Actor, InContext
+from service.routes.context import PROJECT, Actor, Context, InContext
+from service.routes.idempotency import Key, check_key, made_before, remember
 from service.schemas import ImportRequest
+from service.store import datasets
+from service.store.datasets import Dataset
 from service.strict_route import JSON, StrictRoute
 from service.views import dataset_view
 
@@ -36,13 +39,30 @@ def import_dataset(
     actor: Actor,
     body: ImportBody,
     dry_run: DryRun = False,  # noqa: FBT002
+    idempotency_key: Key = None,
 ) -> JSONResponse:
     """Register data that the service fetches itself; the dataset is `preparing` until it is there and read."""
-    wanted = read_import(context.settings, read(ImportRequest, body))
+    request = read(ImportRequest, body)
     if dry_run:
-        return JSONResponse(preview_import(context.settings, wanted))
-    dataset = register_import(context.database, wanted, PROJECT, actor)
+        return JSONResponse(preview_import(context.settings, read_import(context.settings, request)))
+    check_key(idempotency_key)
+    dataset = _registered(context, actor, idempotency_key, body, request)
     return JSONResponse(dataset_view(dataset), 201, {"Location": f"/v1/datasets/{dataset.id}"})
+
+
+def _registered(context: Context, actor: str, key: str | None, body: object, request: ImportRequest) -> Dataset:
+    """The dataset that this body makes, or that it made before under the same key."""
+    with context.database.read() as connection:
+        dataset = made_before(connection, actor, key, body, datasets.get)
+    if dataset is not None:
+        return dataset
+    wanted = read_import(context.settings, request)
+    with context.database.write() as connection:
+        dataset = made_before(connection, actor, key, body, datasets.get)  # meanwhile
+        if dataset is None:
+            dataset = add_import(connection, wanted, PROJECT, actor)
+            remember(connection, actor, key, body, dataset.id)
+    return dataset
 
 
 def is_json(scope: Scope) -> bool:

@@ -68,7 +68,7 @@ def submit_job(
         answer = {"spec": spec, "plan": plan._asdict(), "warnings": submission.warnings}
         return JSONResponse(answer)
     check_key(idempotency_key)
-    view = _view(context, _submitted(context, actor, idempotency_key, body))
+    view = _view(context, _submitted(context, actor, idempotency_key, body).id)
     return JSONResponse(view, 201, {"Location": f"/v1/jobs/{view['id']}"})
 
 
@@ -91,38 +91,36 @@ def show_job(context: InContext, job_id: str) -> JSONResponse:
 
 
 @router.post("/{job_id}/cancel", responses={200: {"model": JobDocument}})
-def cancel_job(context: InContext, actor: Actor, job_id: str) -> JSONResponse:
+def cancel_job(context: InContext, actor: Actor, job_id: str, idempotency_key: Key = None) -> JSONResponse:
     """End a job that is not final yet; asking twice is the same as asking once."""
-    moved = False
-    while not moved:
+    check_key(idempotency_key)
+    asked = {"cancel": job_id}
+    done = False
+    while not done:  # the dispatcher may move it in between
         with context.database.write() as connection:
-            job = _required(connection, job_id)
-            if not can_cancel(job.status) and job.status != "cancelling":
-                raise _not_now(job, "cancelled")
-            reason = f"asked for by {actor}"
-            moved = job.status == "cancelling" or jobs.move(connection, job, "cancelling", reason)
-    return JSONResponse(_view(context, job))
+            done = made_before(connection, actor, idempotency_key, asked, jobs.get) is not None
+            if not done and _cancelled(connection, _required(connection, job_id), actor):
+                remember(connection, actor, idempotency_key, asked, job_id)
+                done = True
+    return JSONResponse(_view(context, job_id))
 
 
 @router.post("/{job_id}/resume", responses={200: {"model": JobDocument}})
-def resume_job(context: InContext, job_id: str, body: ResumeBody = None) -> JSONResponse:
+def resume_job(
+    context: InContext, actor: Actor, job_id: str, body: ResumeBody = None, idempotency_key: Key = None
+) -> JSONResponse:
     """Let a job go on that waits because the processes at hand would compute other bits than it began with."""
+    check_key(idempotency_key)
     request = read(ResumeRequest, {} if body is None else body)
-    changed = False
-    while not changed:  # the dispatcher may move it in between
+    asked = {"resume": job_id, **request.model_dump()}
+    done = False
+    while not done:  # the dispatcher may move it in between
         with context.database.write() as connection:
-            job = _required(connection, job_id)
-            if not waits_for_numerics(job):
-                raise _not_now(job, "resumed")
-            if not request.accept_other_numerics:
-                message = (
-                    f"Job {job_id} goes on by itself as soon as processes with its own numerics are there. "
-                    f"To go on with others, whose bits may differ, set accept_other_numerics to true."
-                )
-                raise ConflictError(message, code="fingerprint_mismatch", field="accept_other_numerics")
-            warnings = [*job.warnings, OTHER_NUMERICS]
-            changed = jobs.change(connection, job, accept_other_numerics=True, warnings=warnings)
-    return JSONResponse(_view(context, job))
+            done = made_before(connection, actor, idempotency_key, asked, jobs.get) is not None
+            if not done and _resumed(connection, _required(connection, job_id), request):
+                remember(connection, actor, idempotency_key, asked, job_id)
+                done = True
+    return JSONResponse(_view(context, job_id))
 
 
 @router.delete("/{job_id}", responses={200: {"model": DeletedDocument}})
@@ -207,9 +205,30 @@ def _not_now(job: Job, done: str) -> ConflictError:
     return ConflictError(f"Job {job.id} is {job.status}, so it can't be {done}. {way_out}", code="wrong_state")
 
 
-def _view(context: Context, job: Job) -> View:
+def _cancelled(connection: Transaction, job: Job, actor: str) -> bool:
+    """Whether the job is ending now; False where it was moved meanwhile."""
+    if not can_cancel(job.status) and job.status != "cancelling":
+        raise _not_now(job, "cancelled")
+    return job.status == "cancelling" or jobs.move(connection, job, "cancelling", f"asked for by {actor}")
+
+
+def _resumed(connection: Transaction, job: Job, request: ResumeRequest) -> bool:
+    """Whether the job may go on with other numerics now; False where it was moved meanwhile."""
+    if not waits_for_numerics(job):
+        raise _not_now(job, "resumed")
+    if not request.accept_other_numerics:
+        message = (
+            f"Job {job.id} goes on by itself as soon as processes with its own numerics are there. "
+            f"To go on with others, whose bits may differ, set accept_other_numerics to true."
+        )
+        raise ConflictError(message, code="fingerprint_mismatch", field="accept_other_numerics")
+    warnings = [*job.warnings, OTHER_NUMERICS]
+    return jobs.change(connection, job, accept_other_numerics=True, warnings=warnings)
+
+
+def _view(context: Context, job_id: str) -> View:
     with context.database.read() as connection:
-        return _view_in(connection, jobs.required(connection, job.id))
+        return _view_in(connection, _required(connection, job_id))
 
 
 def _view_in(connection: Transaction, job: Job) -> View:

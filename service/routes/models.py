@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from service.errors import ConflictError, NotFoundError, Problem, TooLargeError, UnavailableError, UnprocessableError
 from service.requests import read
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
+from service.routes.idempotency import Key, check_key, made_before, remember
 from service.schemas import (
     PREDICT_EXAMPLES,
     Described,
@@ -55,7 +56,7 @@ def show_model(context: InContext, name: str) -> JSONResponse:
 
 @router.post("/{name}/predict", responses={200: {"model": PredictionDocument}})
 def predict_rows(context: InContext, name: str, body: PredictBody) -> JSONResponse:
-    """Predictions for rows, by the champion or the version asked for."""
+    """Predictions for rows, by the champion or the version asked for; they change nothing, so they need no key."""
     request = read(PredictRequest, body)
     if request.alias is not None and request.version is not None:
         raise UnprocessableError("Give alias or version, not both.", field="version")
@@ -71,12 +72,18 @@ def predict_rows(context: InContext, name: str, body: PredictBody) -> JSONRespon
 
 
 @router.post("/{name}/promote", responses={200: {"model": ModelDocument}})
-def promote_version(context: InContext, actor: Actor, name: str, body: PromoteBody) -> JSONResponse:
+def promote_version(
+    context: InContext, actor: Actor, name: str, body: PromoteBody, idempotency_key: Key = None
+) -> JSONResponse:
     """Make a version the champion."""
+    check_key(idempotency_key)
     request = read(PromoteRequest, body)
+    asked = {"promote": name, "body": body}
     with context.database.write() as connection:
-        row = _version(connection, name, request.version)
-        models.promote_by_hand(connection, row, request.reason, actor)
+        if made_before(connection, actor, idempotency_key, asked, models.of_job) is None:
+            row = _version(connection, name, request.version)
+            models.promote_by_hand(connection, row, request.reason, actor)
+            remember(connection, actor, idempotency_key, asked, row.job_id)
         return JSONResponse(_view(connection, name))
 
 

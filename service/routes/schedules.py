@@ -68,21 +68,23 @@ def show_schedule(context: InContext, schedule: str) -> JSONResponse:
 
 
 @router.patch("/{schedule}", responses=OneSchedule)
-def edit_schedule(context: InContext, schedule: str, body: PatchBody) -> JSONResponse:
+def edit_schedule(context: InContext, actor: Actor, schedule: str, body: PatchBody) -> JSONResponse:
     """Change the fields that are given, of `job` too; due times that have passed never fire because of an edit."""
-    return JSONResponse(_edited(context, schedule, body))
+    return JSONResponse(_edited(context, schedule, body, actor))
 
 
 @router.post("/{schedule}/pause", responses=OneSchedule)
-def pause_schedule(context: InContext, schedule: str) -> JSONResponse:
+def pause_schedule(context: InContext, actor: Actor, schedule: str, idempotency_key: Key = None) -> JSONResponse:
     """Let nothing come due until it is resumed; jobs that it made go on."""
-    return JSONResponse(_edited(context, schedule, {"paused": True}))
+    check_key(idempotency_key)
+    return JSONResponse(_edited(context, schedule, {"paused": True}, actor, idempotency_key))
 
 
 @router.post("/{schedule}/resume", responses=OneSchedule)
-def resume_schedule(context: InContext, schedule: str) -> JSONResponse:
+def resume_schedule(context: InContext, actor: Actor, schedule: str, idempotency_key: Key = None) -> JSONResponse:
     """Go on with the next due time; those that passed meanwhile do not fire."""
-    return JSONResponse(_edited(context, schedule, {"paused": False}))
+    check_key(idempotency_key)
+    return JSONResponse(_edited(context, schedule, {"paused": False}, actor, idempotency_key))
 
 
 @router.delete("/{schedule}", responses={200: {"model": DeletedDocument}})
@@ -104,7 +106,8 @@ def trigger_schedule(context: InContext, actor: Actor, schedule: str, idempotenc
         if firing is None:
             found = required_schedule(connection, schedule)
             beside = jobs_beside(connection, found)
-            firing_id = fire(connection, context.settings, found, Occasion(datetime.now(UTC), "user"), beside)
+            occasion = Occasion(datetime.now(UTC), "user", actor=actor)
+            firing_id = fire(connection, context.settings, found, occasion, beside)
             _mark_seen(connection, found, firing_id)
             remember(connection, actor, idempotency_key, asked, firing_id)
             firing = firings.required(connection, firing_id)
@@ -157,18 +160,23 @@ def _add(connection: Transaction, actor: str, definition: dict[str, Any], now: d
     return schedules.add(connection, definition, project=PROJECT, actor=actor, next_due_at=due, seen_dataset=seen)
 
 
-def _edited(context: Context, reference: str, body: object) -> View:
-    """The schedule with the fields of `body` changed."""
+def _edited(context: Context, reference: str, body: object, actor: str, key: str | None = None) -> View:
+    """The schedule with the fields of `body` changed, unless they were before under the same key."""
     now = datetime.now(UTC)
-    edited = False
-    while not edited:  # somebody may edit it in between
+    asked = {"edit": reference, "body": body}
+    while True:  # somebody may edit it in between
         with context.database.read() as connection:
-            schedule = required_schedule(connection, reference)
+            before = made_before(connection, actor, key, asked, schedules.get)
+            schedule = before or required_schedule(connection, reference)
+            if before is not None:
+                break
             changed = merged(schedule, body)
             definition = read_definition(connection, context.settings, PROJECT, changed, now, schedule)
         with context.database.write() as connection:
             _check_name(connection, definition["name"], schedule.id)
-            edited = edit(connection, schedule, definition, now)
+            if edit(connection, schedule, definition, now):
+                remember(connection, actor, key, asked, schedule.id)
+                break
     return _view(context, schedule.id)
 
 

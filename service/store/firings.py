@@ -20,7 +20,10 @@ from service.store.tables import datasets, firings, jobs, schedules
 
 @dataclass(frozen=True)
 class Firing:
-    """One row of the ledger; `verdict` says what became of the model: `verdict`, `reason`, `scores`."""
+    """One row of the ledger; `verdict` says what became of the model: `verdict`, `reason`, `scores`.
+
+    `actor` asked for it by hand, or added its schedule.
+    """
 
     sequence: int
     id: str
@@ -33,6 +36,8 @@ class Firing:
     reason: str | None
     job_id: str | None
     backfill: bool
+    project: str
+    actor: str
     job_status: str | None
     job_error: dict[str, Any] | None
     verdict: dict[str, Any] | None
@@ -48,6 +53,7 @@ def add(
     reason: str | None,
     job_id: str | None = None,
     due_times: int | None = 1,
+    actor: str | None = None,
 ) -> str:
     """The id of a new row; a second one for the same due time is refused when the database is told of it."""
     firing_id = f"fir_{secrets.token_hex(12)}"
@@ -63,6 +69,7 @@ def add(
             reason=reason and reason[:LONGEST_REASON],
             job_id=job_id,
             backfill=triggered_by == "backfill",
+            actor=actor,
         )
     )
     _notify(connection, firing_id)
@@ -171,7 +178,10 @@ def _notify(connection: Connection, firing_id: str) -> None:
 
 
 def _rows() -> Select[Any]:
-    query = select(firings, jobs.c.status.label("job_status"), jobs.c.error.label("job_error"), jobs.c.verdict)
+    own = [column for column in firings.c if column.name != "actor"]
+    owner = schedules.c.project, func.coalesce(firings.c.actor, schedules.c.actor).label("actor")
+    query = select(*own, *owner, jobs.c.status.label("job_status"), jobs.c.error.label("job_error"), jobs.c.verdict)
+    query = query.join(schedules, schedules.c.id == firings.c.schedule_id)
     return query.outerjoin(jobs, jobs.c.id == firings.c.job_id)
 
 

@@ -204,8 +204,19 @@ firings = Table(
     Column("reason", String(2000)),
     Column("job_id", String(40), ForeignKey("jobs.id", ondelete="SET NULL")),
     Column("backfill", Boolean, nullable=False),
+    Column("actor", String(200)),  # who asked for it by hand; null where its schedule did
     Index("uq_firings_schedule_id_due_at", "schedule_id", "due_at", unique=True),  # a due time fires once
     Index("ix_firings_job_id", "job_id"),
+)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("schedule_id", String(40), ForeignKey("schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("due_times", JSON, nullable=False),  # that it makes up for
+    Index("ix_backfills_schedule_id", "schedule_id"),
 )
 
 tracking = Table(

@@ -14,10 +14,10 @@ import pytest
 
 from tests.bad_input import bodies, files, training, uris
 from tests.bad_input.case import Target
+from tests.bad_input.rows import ROWS
 from tests.running_service import running_service
 from tests.web import listening
 
-ROWS = [*(f"B{number}" for number in range(21, 44)), "B54"]
 CASES = [*files.CASES, *bodies.CASES, *uris.CASES, *training.CASES]
 AT_ONCE = 4
 GONE_SECONDS = 60.0

@@ -42,6 +42,16 @@ def of_no_model(target: Target) -> Outcome:
     return target.post("/v1/models/none-yet/predict", json={"rows": [[1, 2]]})
 
 
+def of_a_model_in_the_making(target: Target) -> Outcome:
+    """While the job that is to register it is queued: it asks for more workers than there are."""
+    body = {"dataset": MODEL, "target": "kind", "resources": {"workers": 3, "shards": 8}, **QUICK}
+    body["tracking"] = {"registered_model": "in-the-making"}
+    job = target.http.post("/v1/jobs", json=body).raise_for_status().json()
+    found = target.post("/v1/models/in-the-making/predict", json={"rows": [[1, 2]]})
+    target.http.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
+    return found._replace(text=found.text.replace(job["id"], "its job"))
+
+
 DIVERGES: dict[str, Any] = {
     "preset": "auto",
     "task": "regression",
@@ -135,6 +145,7 @@ CASES = [
     Case("B54", "no rows", predicted(rows=[]), (422,), "invalid_request", ("rows",)),
     Case("B54", "a value that is none", predicted(rows=[[1, "NaN"]]), (422,), "invalid_rows", ("weight",)),
     Case("B54", "a million rows", predicted(rows=[[1, 2]] * 10**6), (413,), "body_too_large"),
-    Case("B54", "no model yet", of_no_model, (404, 409), "not_found"),
+    Case("B54", "no model yet", of_no_model, (404,), "not_found", ("A job makes one",)),
+    Case("B54", "a model in the making", of_a_model_in_the_making, (409,), "model_not_ready", ("its job", "Wait")),
     Case("B54", "text among numbers, by the command line", predicted_by_command, ("exit 1",), "", ("heavy",)),
 ]

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ import pytest
 
 from service import logs
 from service.settings import Settings, SettingsError
+from service.store import firings, schedules
+from service.store.database import as_text
 from service.tokens import new_token, revoke_token
 from tests.integration.conftest import Api, running_api
 
@@ -123,6 +126,32 @@ def test_everything_carries_the_name_of_its_token_and_a_key_is_its_actor_s_own(g
     revoke_token(guarded.file, "other")
     problem(guarded.ask("GET", "/v1/jobs", other), 401, "unauthenticated")
     assert guarded.ask("GET", f"/v1/jobs/{others['id']}", guarded.reader).json()["actor"] == "other"
+
+
+def test_a_firing_carries_who_asked_for_it_and_else_who_added_its_schedule(guarded: Guarded) -> None:
+    other = new_token(guarded.file, "second", "write")
+    files = {"file": ("fired.csv", CSV)}
+    guarded.api.prepare(guarded.ask("POST", "/v1/datasets", guarded.writer, files=files).json()["id"])
+    body = {"name": "fired", "cron": "0 * * * *", "job": {"dataset": "fired", "target": "y"}}
+    path = f"/v1/schedules/{guarded.ask('POST', '/v1/schedules', guarded.writer, json=body).json()['id']}"
+    with guarded.api.database.write() as connection:
+        schedule = schedules.required(connection, path.rpartition("/")[2])
+        for hours in (2, 3):
+            due_at = as_text(datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours))
+            firings.add(
+                connection, schedule_id=schedule.id, due_at=due_at, triggered_by="cron", outcome="missed", reason=None
+            )
+    guarded.ask("POST", f"{path}/backfill", other, json={"from": due_at, "to": due_at})
+    guarded.ask("POST", f"{path}/trigger", other)
+    rows = guarded.ask("GET", f"{path}/firings", guarded.reader).json()["data"]
+    assert [(row["triggered_by"], row["actor"]) for row in rows] == [
+        ("user", "second"), ("backfill", "second"), ("cron", "writer"),
+    ]  # fmt: skip
+    for row in rows:
+        carried = {"project": "default", "group_id": None, "tags": {}, "created_at": row["fired_at"]}
+        assert row.items() >= carried.items()
+        if row["job_id"] is not None:
+            assert guarded.ask("GET", f"/v1/jobs/{row['job_id']}", guarded.reader).json()["actor"] == "second"
 
 
 @pytest.mark.parametrize("framing", [f"Content-Length: {2**31}", "Transfer-Encoding: chunked"])

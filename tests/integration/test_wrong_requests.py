@@ -279,6 +279,48 @@ UPLOADS = [
             ("Too many files",),
         ),
         Row(
+            "a misspelt field",
+            csv("a\n1\n", nmae="zz", bogus="1"),
+            422,
+            "unknown_field",
+            ("nmae is not a known field of this form (did you mean 'name'?)", "bogus is not"),
+        ),
+        Row(
+            "a field after the file",
+            {"files": [("file", ("a", "a\n1\n")), ("tag", (None, "{}"))]},
+            422,
+            "unknown_field",
+            ("tag", "'tags'"),
+        ),
+        Row(
+            "a file by another name",
+            {"files": [("upload", ("a.csv", "a\n1\n"))]},
+            422,
+            "unknown_field",
+            ("upload is not a known field",),
+        ),
+        Row(
+            "a name twice",
+            {"files": [("name", (None, "a")), ("name", (None, "b")), ("file", ("a.csv", "a\n1\n"))]},
+            422,
+            "repeated_field",
+            ("name stands more than once",),
+        ),
+        Row(
+            "a key with another upload",
+            {**csv("a\n1\n"), "headers": {"Idempotency-Key": "used"}},
+            422,
+            "idempotency_key_reused",
+            ("another body",),
+        ),
+        Row(
+            "an empty key of an upload",
+            {**csv("a\n1\n"), "headers": {"Idempotency-Key": ""}},
+            400,
+            "invalid_idempotency_key",
+            ("1 to 255",),
+        ),
+        Row(
             "too many fields", {"files": [(f"f{i}", (None, "x")) for i in range(99)]}, 400, "invalid_form", ("fields",)
         ),
         Row(

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from service.decisions import Facts, decide
+from service.decisions import Facts, decide, others_at_once
 from service.store.jobs import Job
 
 READY = Facts(dataset_status="ready", has_driver=False, slots=2, free_slots=2)
@@ -42,6 +42,24 @@ def test_a_job_that_asks_for_more_than_the_cluster_has_waits_and_says_so() -> No
     decision = decide(JOB, READY._replace(slots=1, free_slots=1))
     assert decision.message is not None
     assert decision.message.startswith("It needs 2 workers; the cluster has 1.")
+
+
+def test_a_job_beyond_the_limit_of_concurrent_ones_waits_and_names_it() -> None:
+    full = READY._replace(most_jobs=1, others=1)
+    decision = decide(JOB, full)
+    assert (decision.step, decision.code) == ("wait", "waiting_for_workers")
+    assert decision.message is not None
+    assert "At most 1 job may run at once (GRADSUM_LIMIT_CONCURRENT_JOBS)" in decision.message
+    assert step(facts=full._replace(others=0)) == ("start", None)
+    assert step(facts=full, status="running", attempt=1) == ("restart", None)
+
+
+def test_a_job_that_has_begun_keeps_its_place_and_where_the_limit_was_lowered_they_take_turns() -> None:
+    assert others_at_once(JOB, {"job_2", "job_3"}, {"job_3", "job_4"}) == 3
+    begun = dataclasses.replace(JOB, status="starting")
+    assert others_at_once(begun, {"job_1", "job_2", "job_3"}, {"job_3"}) == 1
+    assert others_at_once(begun, {"job_1", "job_2"}, ()) == 0
+    assert others_at_once(begun, {"job_1"}, {"job_1"}) == 0
 
 
 def test_automatic_workers_give_way_to_a_smaller_cluster() -> None:
