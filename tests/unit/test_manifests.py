@@ -70,6 +70,35 @@ def test_image_command_and_settings_are_those_of_compose(name: str) -> None:
     assert {ELSEWHERE.get(name, name) for name in wanted} <= settings_of(container)
 
 
+@pytest.mark.parametrize("name", [name for name, service in compose().items() if "healthcheck" in service])
+def test_health_is_asked_for_as_it_is_with_compose(name: str) -> None:
+    probe, check = pods()[name]["readinessProbe"], compose()[name]["healthcheck"]
+    assert command_of(probe, pods()[name]) == check["test"][1:]
+    assert (f"{probe['periodSeconds']}s", f"{probe['timeoutSeconds']}s") == (check["interval"], check["timeout"])
+
+
+def command_of(probe: dict[str, Any], container: dict[str, Any]) -> list[str]:
+    """What a probe runs; for one that Kubernetes makes itself, the same by our own command."""
+    if "exec" in probe:
+        command: list[str] = probe["exec"]["command"]
+        return command
+    [port] = [port["containerPort"] for port in container["ports"] if port["name"] == probe["httpGet"]["port"]]
+    return ["healthy", "127.0.0.1", str(port), probe["httpGet"]["path"]]
+
+
+@pytest.mark.parametrize("name", ["dispatcher", "tracker"])
+def test_whoever_asks_for_health_by_a_token_has_it(name: str) -> None:
+    assert any(volume.startswith("health-secrets:/secrets/health") for volume in compose()[name]["volumes"])
+    mounts = {mount["name"]: mount["mountPath"] for mount in pods()[name]["volumeMounts"]}
+    assert mounts["health"] == "/secrets/health"
+    spec = next(
+        manifest["spec"]["template"]["spec"]
+        for manifest in manifests()
+        if manifest["kind"] == "Deployment" and manifest["metadata"]["name"] == name
+    )
+    assert {"name": "health", "secret": {"secretName": "gradsum-health"}} in spec["volumes"]
+
+
 def test_the_values_of_settings_are_those_of_compose() -> None:
     data = next(manifest["data"] for manifest in manifests() if manifest["kind"] == "ConfigMap")
     theirs = compose()["api"]["environment"]
@@ -87,7 +116,6 @@ def test_ray_starts_as_it_does_with_compose(name: str) -> None:
     given = {option.replace('\\"', '"').replace("=true", "") for option in given}
     kuberay = {"ray", "start", "--head", "--block", "--port=6379", "--address=ray-head:6379"}
     assert given == set(compose()[name]["command"]) - kuberay
-    assert pods()[name]["readinessProbe"]["exec"]["command"] == compose()[name]["healthcheck"]["test"][1:]
     assert ray["authOptions"] == {"mode": "token"}
     assert f"ray=={ray['rayVersion']}\n" in (PROJECT / "requirements.lock").read_text()
 
