@@ -24,7 +24,7 @@ FILES = [
     *sorted((PROJECT / "deploy").rglob("*.md")),
 ]
 OF_THE_COMMAND_LINE = {"GRADSUM_URL", "GRADSUM_TOKEN"}
-OF_MACHINES = {"/incoming", "/tmp"}  # noqa: S108 - paths that are none of the API's
+OF_MACHINES = {"/data", "/incoming", "/secrets/", "/tmp"}  # noqa: S108 - paths that are none of the API's
 COMMAND = re.compile(r"\bgradsum ([a-z][^`\n|>#&;)]*)")
 PATH = re.compile(r"`(?:[A-Z]+ )?(/[^`\s?]*)[^`]*`|(?:URL|:8000|\bGET|\bPOST)(/v1[^\s\"'`?]*)")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(#[^)]*)?\)")
