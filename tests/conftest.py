@@ -71,11 +71,17 @@ def short_path() -> Iterator[Path]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many rows of bad input passed, and which did not."""
-    passed, failed = set(), set()
-    for outcome, rows in (("passed", passed), ("failed", failed), ("error", failed)):
-        for report in terminalreporter.stats.get(outcome, []):
-            rows |= {value for name, value in getattr(report, "user_properties", ()) if name == "bad_input_row"}
+    """Say how many rows of bad input passed, and which did not; and how long each example trained."""
+    passed = _noted(terminalreporter, "bad_input_row", "passed")
+    failed = _noted(terminalreporter, "bad_input_row", "failed", "error")
     if rows := passed | failed:
         missing = f"; not passed: {', '.join(sorted(failed))}" if failed else ""
         terminalreporter.write_line(f"bad input: {len(passed - failed)} of {len(rows)} rows passed{missing}")
+    if examples := sorted(_noted(terminalreporter, "example", "passed")):
+        terminalreporter.write_line(f"examples, from the start of the job to its end: {', '.join(examples)}")
+
+
+def _noted(terminalreporter: pytest.TerminalReporter, wanted: str, *outcomes: str) -> set[str]:
+    """What tests with these outcomes have recorded under a name."""
+    reports = [report for outcome in outcomes for report in terminalreporter.stats.get(outcome, [])]
+    return {value for report in reports for name, value in getattr(report, "user_properties", ()) if name == wanted}

@@ -79,6 +79,12 @@ def test_every_setting_that_is_named_exists(file: Path) -> None:
         assert name in known or (more and any(other.startswith(name) for other in known)), name
 
 
+def test_every_setting_is_explained_somewhere() -> None:
+    text = "".join(file.read_text(encoding="utf-8") for file in FILES)
+    settings = {PREFIX + name.upper() for name in Settings.model_fields} - UNREAD
+    assert [name for name in sorted(settings) if name not in text] == []
+
+
 def test_every_command_that_is_named_exists(file: Path) -> None:
     text = file.read_text(encoding="utf-8").replace("\\\n", " ")
     for line in COMMAND.findall(text):
