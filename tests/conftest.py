@@ -75,13 +75,22 @@ def short_path() -> Iterator[Path]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many rows of bad input passed, and which did not: of all, unless somebody chose some by their ids."""
-    passed, failed = set(), set()
-    for outcome, rows in (("passed", passed), ("failed", failed), ("error", failed)):
-        for report in terminalreporter.stats.get(outcome, []):
-            rows |= {value for name, value in getattr(report, "user_properties", ()) if name == "bad_input_row"}
+    """Say how many rows of bad input passed, and which did not: of all, unless somebody chose some by their ids.
+
+    And how long each example trained.
+    """
+    passed = _noted(terminalreporter, "bad_input_row", "passed")
+    failed = _noted(terminalreporter, "bad_input_row", "failed", "error")
     config = terminalreporter.config
     asked_for_all = all_were_asked_for(config.args, config.invocation_params.dir)
     wanted = set(ROWS) if asked_for_all and not config.option.collectonly else passed | failed
     if wanted:
         terminalreporter.write_line(counted(wanted, passed - failed))
+    if examples := sorted(_noted(terminalreporter, "example", "passed")):
+        terminalreporter.write_line(f"examples, from the start of the job to its end: {', '.join(examples)}")
+
+
+def _noted(terminalreporter: pytest.TerminalReporter, wanted: str, *outcomes: str) -> set[str]:
+    """What tests with these outcomes have recorded under a name."""
+    reports = [report for outcome in outcomes for report in terminalreporter.stats.get(outcome, [])]
+    return {value for report in reports for name, value in getattr(report, "user_properties", ()) if name == wanted}

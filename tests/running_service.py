@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ DIGITS = PROJECT / "deploy" / "examples" / "digits"
 START_SECONDS = 120.0
 STOP_SECONDS = 40.0
 COMMAND_SECONDS = 120.0
+EXAMPLE_SECONDS = 60.0
+"""How long the job of an example may run on two cores: the slowest took 14 s beside a dozen busy processes."""
 
 
 class RunningService(NamedTuple):
@@ -49,6 +52,12 @@ class RunningService(NamedTuple):
     def log(self) -> str:
         """What the service said so far."""
         return (self.data_dir / "serve.log").read_text(errors="replace")
+
+
+def seconds_of(job: dict[str, Any]) -> float:
+    """How long a job that has ended ran, from its start to its end: of that, a test's own waiting is no part."""
+    began, ended = (datetime.fromisoformat(job[at]) for at in ("started_at", "finished_at"))
+    return (ended - began).total_seconds()
 
 
 def ends_with_us() -> None:

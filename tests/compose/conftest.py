@@ -14,6 +14,7 @@ from tests.compose.build_cache import cached, prune
 from tests.compose.cluster import DOCKER, IMAGE, PROJECT, Cluster, clean_copy
 
 EXAMPLES = ("digits", "abalone", "adult")
+MOST_EPOCHS = 20_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
         "GRADSUM_PORT": cluster.port,
         "GRADSUM_MLFLOW_PORT": cluster.mlflow_port,
         "GRADSUM_IMAGE": IMAGE,
+        "GRADSUM_LIMIT_EPOCHS": MOST_EPOCHS,
     }
     lines = "".join(f"{name}={value}\n" for name, value in settings.items())
     example = (directory / "deploy" / "env.example").read_text(encoding="utf-8")

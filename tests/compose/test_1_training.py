@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from service.client import Client
+from service.connection import ApiError
 from tests.compose.cluster import FINAL, PROJECT, Cluster, run, tracked, wait_for
-from tests.compose.conftest import EXAMPLES, upload
+from tests.compose.conftest import EXAMPLES, MOST_EPOCHS, upload
 from tests.running_service import running_service
 
 ONE_SHOT = {"secrets", "roles", "migrate"}
@@ -44,6 +45,16 @@ def test_every_service_is_healthy_and_only_two_ports_are_published(cluster: Clus
         if publisher["PublishedPort"]
     }
     assert published == {("127.0.0.1", cluster.port), ("127.0.0.1", cluster.mlflow_port)}
+
+
+@pytest.mark.usefixtures("datasets")
+def test_a_limit_of_env_holds(client: Client) -> None:
+    beyond = {"dataset": "digits", "target": "digit", "training": {"epochs": MOST_EPOCHS + 1}}
+    with pytest.raises(ApiError) as refused:
+        client.submit_job(beyond)
+    [error] = refused.value.errors
+    assert error.field == "training.epochs"
+    assert str(MOST_EPOCHS) in error.message.replace(",", "")
 
 
 @pytest.fixture(scope="module")

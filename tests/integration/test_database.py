@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -88,9 +89,10 @@ def test_processes_that_migrate_at_once_all_find_it_done(url: str, tmp_path: Pat
     Database(url).close()
 
 
-def test_a_database_that_can_t_be_reached_is_one_sentence(tmp_path: Path) -> None:
+def test_a_database_that_can_t_be_reached_is_one_sentence(tmp_path: Path, free_port: Callable[[], int]) -> None:
     secret = "postgresql+psycopg://gradsum:a-secret@127.0.0.1:1/gradsum"  # noqa: S105 - nobody's
-    environment = {"GRADSUM_DATABASE_URL": secret, "GRADSUM_DATA_DIR": str(tmp_path)}
+    ports = {"GRADSUM_PORT": str(free_port()), "GRADSUM_MLFLOW_PORT": str(free_port())}
+    environment = {"GRADSUM_DATABASE_URL": secret, "GRADSUM_DATA_DIR": str(tmp_path), **ports}
     for command in ("migrate", "serve"):
         done = subprocess.run(
             [sys.executable, "-m", "service.cli", command],

@@ -1,12 +1,13 @@
 """Each example of deploy/examples, sent as it stands there: the data is read, and its model is good."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from service.commands.job_files import read_body
 from tests.quality.cases import EXAMPLES
-from tests.running_service import RunningService
+from tests.running_service import EXAMPLE_SECONDS, RunningService, seconds_of
 
 LEAST = {
     "abalone": ("validation_r2", 0.45),
@@ -20,7 +21,9 @@ LEAST = {
 
 
 @pytest.mark.parametrize("name", LEAST)
-def test_an_example_trains_from_its_two_files(name: str, service: RunningService) -> None:
+def test_an_example_trains_from_its_two_files(
+    name: str, service: RunningService, record_property: Callable[[str, str], None]
+) -> None:
     directory = EXAMPLES / name
     added = service.gradsum("dataset", "add", str(directory / f"{name}.csv"), "--name", name)
     assert added.returncode == 0, added.stderr
@@ -30,6 +33,8 @@ def test_an_example_trains_from_its_two_files(name: str, service: RunningService
     figure, least = LEAST[name]
     assert job["result"][figure] > least
     assert job["mlflow"]["model_version"] is not None or job["mlflow"]["status"] == "pending"
+    assert seconds_of(job) < EXAMPLE_SECONDS
+    record_property("example", f"{name} {seconds_of(job):.1f} s")
 
 
 def test_every_example_has_its_data_its_job_and_where_it_is_from() -> None:

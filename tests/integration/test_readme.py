@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from service.commands.job_files import SCHEDULE, read_body
-from tests.running_service import PROJECT, RunningService
+from tests.running_service import EXAMPLE_SECONDS, PROJECT, RunningService, seconds_of
 
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 SECONDS = 240
@@ -60,7 +61,9 @@ def test_the_two_commands_are_targets_of_make() -> None:
         assert subprocess.run([*block.split(), "-n"], cwd=PROJECT, capture_output=True, check=False).returncode == 0
 
 
-def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_do_what_it_says(
+    service: RunningService, tmp_path: Path, record_property: Callable[[str, str], None]
+) -> None:
     _, _, use, curl, *_ = blocks("sh")
     if not (PROJECT / ".venv").is_dir():
         use = use.replace(". .venv/bin/activate\n", "")
@@ -76,6 +79,8 @@ def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp
     assert "prediction" in python(load, service)
 
     digits = next(row for row in service.json("job", "list")["data"] if row["spec"]["preset"] == "textbook")
+    assert seconds_of(digits) < EXAMPLE_SECONDS
+    record_property("example", f"digits {seconds_of(digits):.1f} s")
     weights = tmp_path / "weights.npz"
     assert service.gradsum("job", "weights", digits["id"], "-o", str(weights)).returncode == 0
     assert python(check, service, str(weights)).strip() == digits["result"]["weights_sha256"]

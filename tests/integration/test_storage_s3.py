@@ -213,9 +213,10 @@ def test_what_is_deleted_is_gone_from_the_bucket(scene: Scene) -> None:
     ],
 )
 def test_the_storage_is_checked_in_one_sentence(
-    scene: Scene, tmp_path: Path, settings: dict[str, str], code: int, said: str
+    scene: Scene, tmp_path: Path, free_port: Callable[[], int], settings: dict[str, str], code: int, said: str
 ) -> None:
-    environment = {**scene.server.settings(), "GRADSUM_DATA_DIR": str(tmp_path), **settings}
+    ports = {"GRADSUM_PORT": str(free_port()), "GRADSUM_MLFLOW_PORT": str(free_port())}
+    environment = {**scene.server.settings(), "GRADSUM_DATA_DIR": str(tmp_path), **ports, **settings}
     for command in (["storage", "check"], ["serve"]) if code == 1 else (["storage", "check"],):
         done = subprocess.run(
             [sys.executable, "-m", "service.cli", *command],
