@@ -24,11 +24,9 @@ FIXED = {
     "GRADSUM_PORT",
 }
 """What follows from how the containers are put together."""
-UNREAD = {"GRADSUM_LIMIT_CONCURRENT_JOBS"}
-"""Nothing limits that yet."""
 OF_ONE = {"GRADSUM_RAY_ADDRESS": "dispatcher"}
 KEYS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-FREE = sorted({PREFIX + name.upper() for name in Settings.model_fields} - OF_SERVE - FIXED - UNREAD)
+FREE = sorted({PREFIX + name.upper() for name in Settings.model_fields} - OF_SERVE - FIXED)
 
 
 def example() -> dict[str, str]:
@@ -62,13 +60,6 @@ def test_a_setting_that_the_cluster_fixes_is_not_taken_from_env(setting: str) ->
         assert setting not in from_env(service)
     readers = [name for name in PROCESSES if setting in compose()[name]["environment"]]
     assert bool(readers) != (setting in OF_SERVE | {"GRADSUM_MLFLOW_PORT"})
-
-
-@pytest.mark.parametrize("setting", sorted(UNREAD))
-def test_a_setting_that_reaches_nobody_is_read_by_nobody(setting: str) -> None:
-    field = setting.removeprefix(PREFIX).lower()
-    files = [file for file in (PROJECT / "service").rglob("*.py") if field in file.read_text()]
-    assert files == [PROJECT / "service" / "settings.py"]
 
 
 @pytest.mark.parametrize("setting", [setting for setting in FREE if setting.startswith("GRADSUM_LIMIT_")])
