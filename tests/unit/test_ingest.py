@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.head import check_head
+from service.head import check_head, preview
 from service.ingest import check_options, content_key, ingest_file
 from workers.dataset import read_columns, read_metadata
 from workers.errors import DataError
@@ -262,3 +263,13 @@ def test_the_preparing_process_answers_and_ends_with_its_pipe(tmp_path: Path) ->
         assert process.wait(timeout=10) == 0
         assert process.stderr is not None
         assert b"unknown request 'dance'" in process.stderr.read()
+
+
+def test_a_gzip_file_that_is_cut_off_is_no_ragged_row(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    rows = "".join(f"{row},{row * 7919 % 1000003}\n" for row in range(2000))
+    path.write_bytes(gzip.compress(f"a,b\n{rows}".encode())[:-4000])
+    for look in (check_head, preview):
+        with pytest.raises(DataError, match="The gzip file is cut off") as caught:
+            look(path, {}, LIMITS)
+        assert caught.value.code == "file_corrupt"
