@@ -191,9 +191,12 @@ class Survey:
     def _refuse_text(self) -> NoReturn:
         shown = self._bad.shown(self._reading.row_number)
         more = f" and {self._bad.count - len(shown)} more" if self._bad.count > len(shown) else ""
+        is_name = self._bad.first[0][0] == 0 and self._reading.options.header is False
+        header = "If it is a name, leave options.header out or set it to true. " if is_name else ""
         raise BadValuesError(
-            f"Column '{self._name}' has text among its numbers in {', '.join(shown)}{more}. Clean it, add what stands "
-            f'for missing to options.missing_markers, or declare the column in options.types ("category" or "text").',
+            f"Column '{self._name}' has text among its numbers in {', '.join(shown)}{more}. {header}Clean it, add what "
+            f"stands for missing to options.missing_markers, or declare the column in options.types "
+            f'("category" or "text").',
             code="column_has_text",
             places=self._bad.places(),
         )

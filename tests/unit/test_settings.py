@@ -15,6 +15,8 @@ from service.settings import SettingsError, load_settings
 from service.store.engines import shown_url
 from workers.storage import storage_of
 
+NEW = "It is a new directory: GRADSUM_DATA_DIR or GRADSUM_STORAGE_URL names another one."
+
 
 @pytest.fixture(autouse=True)
 def _only_what_the_test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -188,11 +190,7 @@ def test_the_address_of_a_database_is_shown_without_its_secrets() -> None:
     ("command", "said"),
     [
         (["migrate"], "The database sqlite:///{}/gradsum.sqlite has this version's schema.\n"),
-        (
-            ["storage", "check"],
-            "The storage {}/storage can be written and read. It is a new directory: GRADSUM_DATA_DIR or "
-            "GRADSUM_STORAGE_URL names another one.\n",
-        ),
+        (["storage", "check"], f"The storage {{}}/storage can be written and read. {NEW}\n"),
     ],
 )
 def test_what_makes_a_data_directory_names_it(command: list[str], said: str, tmp_path: Path) -> None:
