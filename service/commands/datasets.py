@@ -35,8 +35,9 @@ def add(
     preview: Annotated[bool, typer.Option("--preview", help="Say what would be understood, and add nothing")] = False,  # noqa: FBT002
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is read and show its columns")] = True,  # noqa: FBT002
 ) -> None:
-    """Upload a file as a dataset, or have the service fetch it. The same name again makes a new version.
+    """Upload a file as a dataset, or have the service fetch it.
 
+    The same name again makes a new version, unless file and options are those of its newest one.
     Options are those of the API: format, delimiter, decimal, header, missing_markers, types, on_bad_rows, sha256.
     For example:
 
@@ -59,9 +60,12 @@ def add(
         if preview:
             asked.show(dataset, lambda found: show_preview(asked.console(), found))
             raise typer.Exit(1 if preview_problems(dataset) else 0)
+        first = dataset
         while wait and dataset["status"] == "preparing":
             time.sleep(POLL_SECONDS)
             dataset = client.dataset(dataset["id"])
+    if is_unchanged(first, dataset):
+        typer.echo(f"Nothing new: {dataset['name']}@{dataset['version']} has this content already.", err=True)
     asked.show(dataset, lambda found: show_dataset(asked.console(), found))
     raise typer.Exit(1 if dataset["status"] == "failed" else 0)
 
@@ -111,6 +115,11 @@ def rm(context: typer.Context, dataset: Reference) -> None:
         found = client.find_dataset(dataset)
         answer = client.delete_dataset(found["id"])
     asked.show(answer, lambda _answer: typer.echo(f"{found['name']}@{found['version']} deleted"))
+
+
+def is_unchanged(first: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether no new version was made: a new one is read first, and a fetched one gives way to that of its content."""
+    return bool(first["status"] == "ready" or now["version"] < first["version"])
 
 
 def _upload(
