@@ -75,7 +75,8 @@ def test_the_commands_of_the_readme_do_what_it_says(service: RunningService, tmp
     load, check = blocks("python")
     assert "prediction" in python(load, service)
 
-    digits = next(row for row in service.json("job", "list")["data"] if row["spec"]["preset"] == "textbook")
+    listed = service.json("job", "list")["data"]
+    digits = next(row for row in listed if row["spec"]["tracking"]["registered_model"] == "digits")
     weights = tmp_path / "weights.npz"
     assert service.gradsum("job", "weights", digits["id"], "-o", str(weights)).returncode == 0
     assert python(check, service, str(weights)).strip() == digits["result"]["weights_sha256"]

@@ -13,6 +13,7 @@ from service.commands.session import CommandError, Session
 from service.connection import ApiError, Connection, Unreachable
 from service.job_rendering import epochs_of, show_report
 from service.rendering import duration, printable
+from service.version import version_of_gradsum
 from service.watching import summary
 
 DIGITS = Path(__file__).parent.parent.parent / "deploy" / "examples" / "digits"
@@ -280,3 +281,10 @@ def test_a_dataset_that_is_there_already_is_told_from_a_new_one(
 ) -> None:
     answers = [{"status": status, "version": version} for status, version in (first, now)]
     assert is_unchanged(*answers) == (expected == "unchanged")
+
+
+def test_the_command_line_says_its_version() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"gradsum {version_of_gradsum()}\n"
