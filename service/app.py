@@ -2,7 +2,6 @@
 
 import functools
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -24,6 +23,7 @@ from service.schemas import ProblemDocument
 from service.settings import Settings
 from service.store.database import Database, DatabaseUnavailableError, WriteConflictError
 from service.store.pages import UnknownCursorError
+from service.version import version_of_gradsum
 from workers.errors import GradsumError
 from workers.model import load
 from workers.storage import StorageUnavailableError, storage_of
@@ -49,7 +49,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app = FastAPI(
         title="Gradsum",
         summary="Trains feed-forward neural networks on a cluster: the same bits from any number of workers.",
-        version=_version(),
+        version=version_of_gradsum(),
         redirect_slashes=False,
         docs_url=None,  # service.routes.docs
         redoc_url=None,
@@ -69,13 +69,6 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         app.add_exception_handler(error, _answer)
     app.openapi = functools.cache(lambda: _openapi(app, settings))  # type: ignore[method-assign] # FastAPI's documented way
     return app
-
-
-def _version() -> str:
-    try:
-        return version("gradsum")
-    except PackageNotFoundError:  # run from a directory, not installed
-        return "0"
 
 
 def _body_limit(settings: Settings, scope: Scope) -> int:

@@ -8,6 +8,7 @@ import typer
 
 from service.commands import datasets, jobs, models, processes, schedules, storage, tokens
 from service.commands.session import PANEL, URL_HELP, CommandError, session
+from service.version import version_of_gradsum
 from workers.errors import GradsumError
 
 app = typer.Typer(
@@ -26,6 +27,12 @@ app.add_typer(storage.app, name="storage")
 processes.register(app)
 
 
+def _show_version(value: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if value:
+        typer.echo(f"gradsum {version_of_gradsum()}")
+        raise typer.Exit
+
+
 @app.callback()
 def gradsum(
     context: typer.Context,
@@ -35,6 +42,9 @@ def gradsum(
     ] = None,
     json: Annotated[  # noqa: FBT002
         bool, typer.Option("--json", help="Print the API's answer and nothing else", rich_help_panel=PANEL)
+    ] = False,
+    version: Annotated[  # noqa: ARG001, FBT002 - it ends before all else
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version this is")
     ] = False,
 ) -> None:
     """Train neural networks on a cluster: the same bits from any number of workers.

@@ -194,8 +194,10 @@ class Survey:
         """Name the first of the values that do not fit, and how many more there are."""
         shown = self._bad.shown(self._reading.row_number)
         more = f" and {self._bad.count - len(shown)} more" if self._bad.count > len(shown) else ""
+        is_name = self._bad.first[0][0] == 0 and self._reading.options.header is False
+        header = "If it is a name, leave options.header out or set it to true. " if is_name else ""
         raise BadValuesError(
-            f"Column '{self._name}' {what} {', '.join(shown)}{more}. {way_out}, add what stands for missing to "
+            f"Column '{self._name}' {what} {', '.join(shown)}{more}. {header}{way_out}, add what stands for missing to "
             f'options.missing_markers, or declare the column in options.types ("category" or "text").',
             code="column_has_text",
             places=self._bad.places(),

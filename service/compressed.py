@@ -22,9 +22,9 @@ def expansion_limit(compressed_bytes: int, limits: Mapping[str, int]) -> int:
 
 
 def expanded_head(path: Path, n_bytes: int) -> bytes:
-    """The first `n_bytes` of what a gzip file holds, or as many as there are."""
+    """The first `n_bytes` of what a gzip file holds, or as many as there are; DataError `file_corrupt`."""
     with path.open("rb") as file:
-        return b"".join(_expanded(file, n_bytes, may_end_early=True))[:n_bytes]
+        return b"".join(_expanded(file, n_bytes))[:n_bytes]
 
 
 def expand(path: Path, destination: Path, limits: Mapping[str, int], progress: Progress = SILENT) -> None:
@@ -34,7 +34,7 @@ def expand(path: Path, destination: Path, limits: Mapping[str, int], progress: P
     n_bytes = 0
     progress.begin("expanding", size)
     with path.open("rb") as file, destination.open("xb") as expanded:
-        for block in _expanded(file, limit + 1, may_end_early=False):
+        for block in _expanded(file, limit + 1):
             n_bytes += len(block)
             if n_bytes > limit:
                 raise DataError(
@@ -46,7 +46,7 @@ def expand(path: Path, destination: Path, limits: Mapping[str, int], progress: P
             progress.at(file.tell())
 
 
-def _expanded(file: BinaryIO, most_bytes: int, *, may_end_early: bool) -> Iterator[bytes]:
+def _expanded(file: BinaryIO, most_bytes: int) -> Iterator[bytes]:
     n_bytes = 0
     try:
         with gzip.GzipFile(fileobj=file) as expanding:
@@ -54,7 +54,6 @@ def _expanded(file: BinaryIO, most_bytes: int, *, may_end_early: bool) -> Iterat
                 n_bytes += len(block)
                 yield block
     except EOFError:
-        if not may_end_early:
-            raise DataError("The gzip file is cut off. Upload it again.", code="file_corrupt") from None
+        raise DataError("The gzip file is cut off. Upload it again.", code="file_corrupt") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"The gzip file is damaged ({error}). Upload it again.", code="file_corrupt") from None

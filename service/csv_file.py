@@ -241,13 +241,21 @@ def _refuse_record(first_line: int, last_line: int, reason: str) -> NoReturn:
 
 def _refuse_broken(file: Csv, n_columns: int) -> None:
     """Finds the first broken row, if there is one; DataError names it."""
-    for record in _records(file):
+    for place, record in enumerate(_records(file)):
         if len(record.values) != n_columns and not file.skips_bad_rows:
-            over = f" (it reaches to row {record.last_line}: is a quote not closed?)"
-            raise DataError(
-                f"Row {record.first_line} has {counted(len(record.values), 'value')}, the header has {n_columns}"
-                f"{over if record.last_line > record.first_line else ''}.",
-                code="ragged_row",
-            )
+            _refuse_ragged(file, record, n_columns, is_first=place == file.has_header)
         if sum(map(len, record.values)) > LONGEST_ROW_BYTES:
             _refuse_length(record.first_line)
+
+
+def _refuse_ragged(file: Csv, record: _Record, n_columns: int, *, is_first: bool) -> NoReturn:
+    """A first row of data that does not fit its header may mean that nothing is cut where it should be."""
+    over = f" (it reaches to row {record.last_line}: is a quote not closed?)"
+    expected = f"the header has {n_columns}" if file.has_header else f"the first has {n_columns}"
+    cut = f" Values are cut at {file.delimiter!r}: is options.delimiter another?" if is_first else ""
+    raise DataError(
+        f"Row {record.first_line} has {counted(len(record.values), 'value')}, {expected}"
+        f"{over if record.last_line > record.first_line else ''}.{cut} "
+        f"Mend the file, or set options.on_bad_rows to skip, which leaves such rows out.",
+        code="ragged_row",
+    )

@@ -16,6 +16,9 @@ def _sha256(text: str) -> str:
     return text.lower()
 
 
+WAYS_OUT = {"missing_markers": ': write a list of texts, such as ["", "?"]'}
+
+
 class FileOptions(BaseModel):
     """The options of a file. What is null is found in the file; markers are compared with text without outer blanks."""
 
@@ -52,7 +55,10 @@ def parse_options(options: dict[str, Any]) -> FileOptions:
     try:
         parsed = FileOptions.model_validate(options)
     except ValidationError as error:
-        found = [FieldError(f"options.{field}", message) for field, message in field_errors(error, FileOptions)]
+        found = [
+            FieldError(f"options.{field}", message + WAYS_OUT.get(field, ""))
+            for field, message in field_errors(error, FileOptions)
+        ]
         message = "; ".join(f"{field} {message}" for field, message in found)
         raise DataError(f"{message}.", code="invalid_options", errors=tuple(found)) from None
     if parsed.delimiter == parsed.decimal == ",":

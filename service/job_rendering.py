@@ -65,9 +65,7 @@ def show_result(console: Console, job: Answer) -> None:
         show_pairs(console, f"{name} {job['status']}", [])
         return
     result, mlflow = job["result"], job["mlflow"]
-    best = result.get("best_epoch")
-    epochs = f"{result['epochs']} ({result['stopped_by']})" + (f", the best is {best}" if best else "")
-    rows: list[Row] = [("job", job["id"]), ("epochs", epochs), *figures(result)]
+    rows: list[Row] = [("job", job["id"]), ("epochs", epochs_of(job["spec"], result)), *figures(result)]
     rows.append(("weights_sha256", result["weights_sha256"]))
     if mlflow["status"] == "current":
         rows.append(("MLflow run", mlflow["run_url"] or mlflow["run_id"]))
@@ -80,6 +78,16 @@ def show_result(console: Console, job: Answer) -> None:
         rows.append((job["verdict"]["verdict"], job["verdict"]["reason"]))
     show_pairs(console, f"{name} {job['status']}", rows)
     show_report(console, result)
+
+
+def epochs_of(spec: Answer, result: Answer) -> str:
+    """How many epochs there were, and whose weights are kept: the best one's with early stopping only."""
+    trained, best = f"{result['epochs']} ({result['stopped_by']})", result.get("best_epoch")
+    if best is None or best == result["epochs"]:
+        return trained
+    if spec["training"].get("early_stopping") is not None:
+        return f"{trained}; the weights are those of epoch {best}"
+    return f"{trained}; the weights are those of the end, and validation_loss was lowest after {best}"
 
 
 def show_report(console: Console, result: Answer) -> None:

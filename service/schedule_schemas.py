@@ -18,7 +18,7 @@ Verdict = Literal["promoted", "kept", "incomparable", "waiting"]
 
 def _in_order(bounds: list[float]) -> list[float]:
     if bounds[0] > bounds[1]:
-        raise ValueError("the smaller one first")
+        raise ValueError("two numbers, the smaller one first")
     return bounds
 
 

@@ -192,6 +192,7 @@ class Announcement:
         self.path = settings.data_dir / "serve.json"
         self._api_url = settings.api_url
         self._mlflow_url = settings.mlflow_public_url
+        self._data_dir = settings.data_dir
         self._made = False
 
     def step(self) -> None:
@@ -202,7 +203,8 @@ class Announcement:
         facts = {"pid": os.getpid(), "api_url": self._api_url, "mlflow_url": self._mlflow_url}
         write_atomically(self.path, json.dumps(facts).encode())
         sys.stderr.write(
-            f"Gradsum is ready: API {self._api_url} (docs at /docs), MLflow {self._mlflow_url}. Ctrl-C stops it.\n"
+            f"Gradsum is ready: API {self._api_url} (docs at /docs), MLflow {self._mlflow_url}, "
+            f"data in {self._data_dir}. Ctrl-C stops it.\n"
         )
 
     def _alive(self) -> bool:

@@ -5,11 +5,11 @@ It needs a transaction and the settings, no request: schedules submit by it too.
 
 import hashlib
 import json
-import re
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from service.dataset_references import no_such_dataset, usable_dataset
 from service.decisions import BEING_READ
 from service.errors import ConflictError, UnprocessableError
 from service.facts import Sources, facts_of, limits_of
@@ -24,7 +24,6 @@ from service.store.datasets import Dataset
 from service.store.jobs import Job
 from service.uris import shown
 from service.warm_start import source_job
-from workers.errors import FieldError
 from workers.held_out import check_split
 from workers.missing import check_features, check_validation
 from workers.network import block_rows
@@ -34,8 +33,6 @@ from workers.settled import expected_rows
 from workers.spec import DatasetByUri, JobSpec, parse
 from workers.start import check_same, check_shapes, read_description
 from workers.storage import Storage
-
-REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[0-9]{1,9}))?", re.DOTALL)
 
 
 class Submission(NamedTuple):
@@ -83,11 +80,11 @@ def read_submission(
         dataset = read_import_of_job(settings, spec.dataset, may_come_later=file_may_come_later)
         body = {**body, "dataset": {**body["dataset"], "uri": shown(dataset.uri)}}  # the rest may be keys
     else:
-        dataset = _usable(connection, project, spec.dataset, "dataset")
+        dataset = usable_dataset(connection, project, spec.dataset, "dataset")
         spec = spec.model_copy(update={"dataset": dataset.id})
     validation = None
     if spec.validation_dataset is not None:
-        validation = _usable(connection, project, spec.validation_dataset, "validation_dataset")
+        validation = usable_dataset(connection, project, spec.validation_dataset, "validation_dataset")
         spec = spec.model_copy(update={"validation_dataset": validation.id})
     source = None
     if spec.warm_start is not None:
@@ -110,7 +107,7 @@ def accept(connection: Transaction, submission: Submission, project: str, actor:
     """The job that the submission makes, queued."""
     for field, found in (("dataset", submission.dataset), ("validation_dataset", submission.validation)):
         if isinstance(found, Dataset) and datasets.get(connection, found.id) is None:
-            raise _no_such_dataset(found.name, field)
+            raise no_such_dataset(found.name, field)
     if submission.source is not None and jobs.get(connection, submission.source.id) is None:
         message = f"Job {submission.source.id} was deleted, so there are no weights to start from."
         raise UnprocessableError(message, code="warm_start_not_found", field="warm_start")
@@ -198,34 +195,6 @@ def _with_clean_names(spec: JobSpec) -> JobSpec:
         model = clean_name(spec.tracking.registered_model, "tracking.registered_model")
         changes["tracking"] = spec.tracking.model_copy(update={"registered_model": model})
     return spec.model_copy(update=changes)
-
-
-def _usable(connection: Transaction, project: str, reference: str, field: str) -> Dataset:
-    """The dataset that `field` names, unless it failed."""
-    dataset = _find(connection, project, reference, field)
-    if dataset.status == "failed":
-        reason = (dataset.error or {}).get("message", "its file could not be read.")
-        message = f"Dataset '{dataset.name}@{dataset.version}' can't be used: {reason}"
-        raise UnprocessableError(message, code="dataset_failed", field=field)
-    return dataset
-
-
-def _find(connection: Transaction, project: str, reference: str, field: str) -> Dataset:
-    if reference.startswith("ds_"):
-        found = datasets.get(connection, reference)
-    else:
-        match = REFERENCE.fullmatch(reference)
-        version = int(match["version"]) if match and match["version"] else None
-        found = datasets.find(connection, project, match["name"], version) if match else None
-    if found is None or found.project != project:
-        raise _no_such_dataset(reference, field)
-    return found
-
-
-def _no_such_dataset(reference: str, field: str) -> UnprocessableError:
-    name = reference.partition("@")[0]
-    message = f"There is no dataset '{reference}'. Upload it: gradsum dataset add FILE --name {name}"
-    return UnprocessableError(message, code="dataset_not_found", errors=[FieldError(field, message)])
 
 
 def _block_rows(submission: Submission) -> int | None:

@@ -100,10 +100,15 @@ def not_allowed(reason: str) -> DataError:
 
 
 def file_not_allowed() -> DataError:
-    """The one refusal of files, whether there is such a file or not."""
+    """The one refusal of files that are not below a root, whether there is such a file or not."""
     return not_allowed(
         "This is no regular file or folder below a directory that the service's GRADSUM_IMPORT_ROOTS names."
     )
+
+
+def file_not_there() -> DataError:
+    """The refusal of a name that a folder below a root does not have: what is below a root is no secret."""
+    return not_allowed("There is no such file or folder, in a place below the service's GRADSUM_IMPORT_ROOTS.")
 
 
 def _http_place(scheme: str, uri: str, rules: Rules) -> HttpPlace:

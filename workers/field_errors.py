@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -36,6 +36,7 @@ EXPECTATIONS = {
     "too_short": "a list of at least {elements}",
     "union_tag_invalid": "one of {expected_tags}",
     "union_tag_not_found": "an object with a 'name'",
+    "value_error": "{error}",  # a validator of ours says what is expected
 }
 SHORT_NAMES = {
     "lr": "learning_rate",
@@ -54,10 +55,12 @@ RANGE = {"finite_number", "greater_than", "greater_than_equal", "less_than", "le
 
 def field_errors(error: ValidationError, model: type[BaseModel]) -> tuple[FieldError, ...]:
     """One error a field, in the order of the fields."""
-    names = frozenset(_field_names(model))
+    fields = list(_fields(model))
+    names = frozenset(name for name, _ in fields)
+    mappings = frozenset(name for name, annotation in fields if get_origin(annotation) is dict)
     by_field: dict[str, list[dict[str, Any]]] = {}
     for found in error.errors(include_url=False):
-        by_field.setdefault(_path(found, names) or "body", []).append(dict(found))
+        by_field.setdefault(_path(found, names, mappings) or "body", []).append(dict(found))
     return tuple(
         FieldError(field, _message(field, found, names))
         for field, found in by_field.items()
@@ -74,11 +77,18 @@ def _message(field: str, errors: list[dict[str, Any]], names: frozenset[str]) ->
         nearest = difflib.get_close_matches(name, names - {name}, n=1) or names & {SHORT_NAMES.get(name.lower(), "")}
         return "is not a known field" + (f" (did you mean '{next(iter(nearest))}'?)" if nearest else "")
     if "string_pattern_mismatch" in kinds:
-        return "has characters that a name can't have"
+        return _forbidden(next(error for error in errors if error["type"] == "string_pattern_mismatch"))
     value = errors[0]["input"]
     in_range = [error for error in errors if error["type"] in RANGE]
     expected = " or ".join(dict.fromkeys(_expectation(error) for error in in_range or errors))
     return f"must be {expected}, not {shown(value)}"
+
+
+def _forbidden(error: dict[str, Any]) -> str:
+    """What a name can't have in it: our patterns are `^[^…]+$`, with the control characters last."""
+    letters = error["ctx"]["pattern"].removeprefix("^[^").removesuffix(r"\x00-\x1f\x7f]+$")
+    listed = f"{' '.join(letters)} or " if letters else ""
+    return f"can't have {listed}control characters in it, as {shown(error['input'])} has"
 
 
 def _expectation(error: dict[str, Any]) -> str:
@@ -94,23 +104,33 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
-def _path(error: dict[str, Any] | Any, names: frozenset[str]) -> str:  # noqa: ANN401 - pydantic's own dictionary
-    """The path of fields and indices, without the names of a union's branches."""
-    *parents, last = error["loc"] or ("",)
-    kept = [part for part in parents if isinstance(part, int) or part in names]
-    if isinstance(last, int) or last in names or error["type"] in {"extra_forbidden", "missing"}:
-        kept.append(last)
+def _path(error: dict[str, Any] | Any, names: frozenset[str], mappings: frozenset[str]) -> str:  # noqa: ANN401 - pydantic's own dictionary
+    """The path of fields, indices and keys of mappings, without the names of a union's branches."""
+    location = error["loc"] or ("",)
+    kept = []
+    for place, part in enumerate(location):
+        is_last = place == len(location) - 1
+        is_field = part in names or (is_last and error["type"] in {"extra_forbidden", "missing"})
+        if isinstance(part, int) or is_field or (place and _is_key(location, place, mappings)):
+            kept.append(part)
     path = ""
     for part in kept:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
 
 
-def _field_names(model: type[BaseModel]) -> Iterator[str]:
+def _is_key(location: tuple[int | str, ...], place: int, mappings: frozenset[str]) -> bool:
+    """Whether this part is a key of a mapping, whose value is wrong: where the key is, pydantic says so behind it."""
+    before = str(location[place - 1])
+    return (before in mappings or before.startswith("dict[")) and location[-1] != "[key]"
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    """The name and the type of each field, and of those in it."""
     for name, field in model.model_fields.items():
-        yield name
+        yield name, field.annotation
         for inner in _models_in(field.annotation):
-            yield from _field_names(inner)
+            yield from _fields(inner)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type at all

@@ -1,5 +1,6 @@
 """Turns rows of JSON, or a frame's columns, into the columns that a model predicts from, or says what is wrong."""
 
+import json
 import math
 import sys
 import unicodedata
@@ -119,7 +120,8 @@ def _finite(name: str, column: Array, values: Sequence[object] | Array) -> Array
 
 
 def _refuse(name: str, number: int, expected: str, value: object) -> NoReturn:
-    shown = "null" if value is None else repr(value.item() if isinstance(value, np.generic) else value)
+    value = value.item() if isinstance(value, np.generic) else value
+    shown = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     if len(shown) > LONGEST_VALUE:
         shown = f"{shown[:LONGEST_VALUE]}…"
     raise ModelInputError(

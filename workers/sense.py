@@ -11,7 +11,7 @@ from workers.spec import ConstantRate, EarlyStopping, JobSpec, Lbfgs, Rprop
 
 def check_sense(spec: JobSpec) -> None:
     """SpecError with every field of a resolved spec that contradicts another."""
-    found = [*_outputs(spec), *_optimizer(spec), *_stopping(spec), *_network(spec), *_target(spec)]
+    found = [*_ignored(spec), *_outputs(spec), *_optimizer(spec), *_stopping(spec), *_network(spec), *_target(spec)]
     if found:
         raise SpecError(" ".join(error.message for error in found), errors=tuple(found))
 
@@ -69,6 +69,15 @@ def _check_class_weights(weights: Mapping[str, float], labels: Sequence[str]) ->
             raise SpecError(f"The target has no class '{name}'{hint}", field="class_weight")
     if all(weights.get(label, 1.0) == 0 for label in labels):
         raise SpecError("class_weight gives every class the weight 0.", field="class_weight")
+
+
+def _ignored(spec: JobSpec) -> Iterator[FieldError]:
+    """Columns that are to be left out and to be used."""
+    uses = dict.fromkeys(spec.features, "a feature") | dict.fromkeys(spec.targets, "the target")
+    for place, name in enumerate(spec.ignore):
+        if name in uses:
+            field = f"ignore[{place}]"
+            yield FieldError(field, f"Column '{name}' is {uses[name]}, so it can't be ignored. Take it out of {field}.")
 
 
 def _outputs(spec: JobSpec) -> Iterator[FieldError]:

@@ -32,8 +32,9 @@ def add(
     preview: Annotated[bool, typer.Option("--preview", help="Say what would be understood, and add nothing")] = False,  # noqa: FBT002
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is read and show its columns")] = True,  # noqa: FBT002
 ) -> None:
-    """Upload a file as a dataset, or have the service fetch it. The same name again makes a new version.
+    """Upload a file as a dataset, or have the service fetch it.
 
+    The same name again makes a new version, unless file and options are those of its newest one.
     A bar shows how far it is; Ctrl-C after the upload leaves the service at work on it.
 
     Options are those of the API: format, delimiter, decimal, header, missing_markers, types, on_bad_rows, sha256.
@@ -58,8 +59,11 @@ def add(
         if preview:
             asked.show(dataset, lambda found: show_preview(asked.console(), found))
             raise typer.Exit(1 if preview_problems(dataset) else 0)
+        first = dataset
         if wait and dataset["status"] == "preparing":
             dataset = _prepared(asked, client, dataset)
+    if is_unchanged(first, dataset):
+        typer.echo(f"Nothing new: {dataset['name']}@{dataset['version']} has this content already.", err=True)
     asked.show(dataset, lambda found: show_dataset(asked.console(), found))
     raise typer.Exit(1 if dataset["status"] == "failed" else 0)
 
@@ -121,6 +125,11 @@ def _prepared(asked: Session, client: "Client", dataset: dict[str, Any]) -> dict
         way = f"See how far it is: gradsum dataset show {dataset['id']}"
         typer.echo(f"\nLeft the dataset to be prepared. {way}", err=True)
         raise typer.Exit(130) from None
+
+
+def is_unchanged(first: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether no new version was made: a new one is read first, and a fetched one gives way to that of its content."""
+    return bool(first["status"] == "ready" or now["version"] < first["version"])
 
 
 def _upload(

@@ -82,12 +82,14 @@ def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to this version's schema."""
     from service.store.database import DatabaseUnavailableError  # noqa: PLC0415 - quick --help
     from service.store.database import migrate as bring  # noqa: PLC0415
+    from service.store.engines import shown_url  # noqa: PLC0415
 
+    url = _settings(data_dir).database_url
     try:
-        bring(_settings(data_dir).database_url)
+        bring(url)
     except (DatabaseUnavailableError, OSError) as error:
         raise CommandError(f"The database can't be used ({error}). Check GRADSUM_DATABASE_URL.") from None
-    typer.echo("The database has this version's schema.", err=True)
+    typer.echo(f"The database {shown_url(url)} has this version's schema.", err=True)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ def check(data_dir: DataDir = None) -> None:
     from workers.storage import StorageUnavailableError, storage_of  # noqa: PLC0415
 
     kept = storage_of(load_settings(data_dir=data_dir).environment())
+    is_new = not kept.url and not kept.root.exists()
     try:
         kept.check()
     except StorageUnavailableError as error:
@@ -31,4 +32,5 @@ def check(data_dir: DataDir = None) -> None:
             raise CommandError(str(error)) from None
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(AWAY) from None
-    typer.echo(f"The storage {kept.url or kept.root} can be written and read.")
+    made = " It is a new directory: GRADSUM_DATA_DIR or GRADSUM_STORAGE_URL names another one." if is_new else ""
+    typer.echo(f"The storage {kept.url or kept.root} can be written and read.{made}")

@@ -92,7 +92,7 @@ def show_job(context: InContext, job_id: str) -> JSONResponse:
 
 @router.post("/{job_id}/cancel", responses={200: {"model": JobDocument}})
 def cancel_job(context: InContext, actor: Actor, job_id: str, idempotency_key: Key = None) -> JSONResponse:
-    """End a job that is not final yet; asking twice is the same as asking once."""
+    """End a job. Asking again while it ends changes nothing; of a job that has ended it is refused (`wrong_state`)."""
     check_key(idempotency_key)
     asked = {"cancel": job_id}
     done = False

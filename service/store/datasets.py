@@ -133,6 +133,12 @@ def find(connection: Connection, project: str, name: str, version: int | None = 
     return _dataset(connection.execute(query.order_by(datasets.c.version.desc()).limit(1)).mappings().first())
 
 
+def newest_ready(connection: Connection, project: str, name: str) -> Dataset | None:
+    """The newest version of a name that can be used."""
+    query = select(datasets).where(datasets.c.project == project, datasets.c.name == name, datasets.c.status == "ready")
+    return _dataset(connection.execute(query.order_by(datasets.c.version.desc()).limit(1)).mappings().first())
+
+
 def listed(
     connection: Connection, project: str, *, limit: int, after: str | None, status: str | None, name: str | None
 ) -> tuple[list[Dataset], bool]:

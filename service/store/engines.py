@@ -33,6 +33,11 @@ def new_engine(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
     return _sqlite(parsed, busy_seconds) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed, busy_seconds)
 
 
+def shown_url(url: str) -> str:
+    """The database's address as anyone may see it: without its password, and without its query, which may have one."""
+    return sqlalchemy.make_url(url).set(query={}).render_as_string(hide_password=True)
+
+
 def _sqlite(url: sqlalchemy.URL, busy_seconds: float) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ NIGHTS = [
     GOOD,
     Night("held", "cancelled", None, "times the", fault=half),
     GOOD,  # a Sunday, whose file is like Saturday's: it is new all the same, because Saturday's was held
-    Night("failed_to_submit", None, None, "digits-2026-03-23.csv: This is no regular file", has_file=False),
+    Night("failed_to_submit", None, None, "digits-2026-03-23.csv: There is no such file", has_file=False),
     Night("coalesced", None, None, "A newer due time had passed as well", dispatcher_runs=False),
     GOOD,  # made up for in the morning
     Night("fired", "succeeded", "kept", "the floor wants", fault=shuffled_labels),

@@ -7,11 +7,13 @@ import pytest
 from rich.console import Console
 
 from service.client import joined
+from service.commands.datasets import is_unchanged
 from service.commands.job_files import CHANGES, JOB, SCHEDULE, Kind, read_body, read_json_rows, read_options
 from service.commands.session import CommandError, Session
 from service.connection import ApiError, Connection, Unreachable
-from service.job_rendering import figures, show_report
+from service.job_rendering import epochs_of, figures, show_report
 from service.rendering import duration, printable
+from service.version import version_of_gradsum
 from service.watching import summary
 
 DIGITS = Path(__file__).parent.parent.parent / "deploy" / "examples" / "digits"
@@ -253,3 +255,40 @@ def test_a_result_shows_r2_by_target() -> None:
 
 def test_a_result_of_an_older_version_shows_nothing_of_classes_and_targets() -> None:
     assert shown_report({"loss": 0.5, "validation_accuracy": 0.9}) == []
+
+
+@pytest.mark.parametrize(
+    ("early_stopping", "best", "said"),
+    [
+        (None, 16, "1500 (epochs); the weights are those of the end, and validation_loss was lowest after 16"),
+        ({"patience": 10}, 16, "1500 (epochs); the weights are those of epoch 16"),
+        (None, 1500, "1500 (epochs)"),
+        (None, None, "1500 (epochs)"),
+    ],
+)
+def test_epochs_say_whose_weights_are_kept(early_stopping: object, best: int | None, said: str) -> None:
+    result = {"epochs": 1500, "stopped_by": "epochs", "best_epoch": best}
+    assert epochs_of({"training": {"early_stopping": early_stopping}}, result) == said
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "expected"),
+    [
+        (("preparing", 2), ("ready", 2), "new"),
+        (("preparing", 2), ("failed", 2), "new"),
+        (("ready", 1), ("ready", 1), "unchanged"),
+        (("preparing", 2), ("ready", 1), "unchanged"),
+    ],
+)
+def test_a_dataset_that_is_there_already_is_told_from_a_new_one(
+    first: tuple[str, int], now: tuple[str, int], expected: str
+) -> None:
+    answers = [{"status": status, "version": version} for status, version in (first, now)]
+    assert is_unchanged(*answers) == (expected == "unchanged")
+
+
+def test_the_command_line_says_its_version() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"gradsum {version_of_gradsum()}\n"

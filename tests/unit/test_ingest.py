@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.head import check_head
+from service.head import check_head, preview
 from service.ingest import check_options, content_key, ingest_file
 from workers.dataset import read_columns, read_metadata
 from workers.errors import DataError
@@ -166,6 +167,21 @@ def test_a_broken_file_is_refused_with_its_place(ingest: Ingest, content: bytes,
     assert (found, part in message) == (code, True), message
 
 
+def test_a_ragged_row_says_what_may_be_set(ingest: Ingest) -> None:
+    skip = "Mend the file, or set options.on_bad_rows to skip, which leaves such rows out."
+    assert refused(ingest, "a,b\n1,2\n3\n")[1] == f"Row 3 has 1 value, the header has 2. {skip}"
+    assert refused(ingest, "1,2\n3\n", header=False)[1] == f"Row 2 has 1 value, the first has 2. {skip}"
+    cut = "Row 2 has 2 values, the header has 1. Values are cut at ',': is options.delimiter another?"
+    assert refused(ingest, "a;b\n1,5;2,5\n", delimiter=",")[1] == f"Row 2 has 3 values{cut[18:]} {skip}"
+
+
+def test_names_that_are_read_as_data_are_told(ingest: Ingest) -> None:
+    rows = "".join(f"{row},2\n" for row in range(20))
+    told = "in row 1 ('a'). If it is a name, leave options.header out or set it to true. Clean it"
+    assert told in refused(ingest, f"a,b\n{rows}", header=False)[1]
+    assert "options.header" not in refused(ingest, f"a,b\n{rows}x,2\n")[1]
+
+
 def test_a_row_without_end_is_refused(ingest: Ingest) -> None:
     code, message = refused(ingest, b"a,b\n1," + b"9" * 10 * 2**20 + b"\n")
     assert (code, message[:5]) == ("row_too_long", "Row 2")
@@ -282,3 +298,13 @@ def test_the_preparing_process_answers_and_ends_with_its_pipe(tmp_path: Path) ->
         assert process.wait(timeout=10) == 0
         assert process.stderr is not None
         assert b"unknown request 'dance'" in process.stderr.read()
+
+
+def test_a_gzip_file_that_is_cut_off_is_no_ragged_row(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    rows = "".join(f"{row},{row * 7919 % 1000003}\n" for row in range(2000))
+    path.write_bytes(gzip.compress(f"a,b\n{rows}".encode())[:-4000])
+    for look in (check_head, preview):
+        with pytest.raises(DataError, match="The gzip file is cut off") as caught:
+            look(path, {}, LIMITS)
+        assert caught.value.code == "file_corrupt"

@@ -100,11 +100,12 @@ def test_lists_objects_and_frames_give_the_same_bits(tmp_path: Path) -> None:
         ([ROW, [1]], "rows[1] has 1 value, the model takes 2: size, color."),
         ([7], "rows[0] must be an object with named columns, or a list of 2 values."),
         ([ROW | {"size": "3"}], "rows[0]: column 'size' needs a number, not '3'."),
-        ([ROW | {"size": True}], "rows[0]: column 'size' needs a number, not True."),
+        ([ROW | {"size": True}], "rows[0]: column 'size' needs a number, not true."),
         ([ROW | {"size": None}], "rows[0]: column 'size' needs a number, not null."),
         ([ROW, ROW | {"size": float("nan")}], "rows[1]: column 'size' needs a finite number, not nan."),
         ([ROW | {"size": 10**400}], f"rows[0]: column 'size' needs a finite number, not 1{'0' * 39}…."),
         ([ROW, ROW | {"color": 3}], "rows[1]: column 'color' needs text, not 3."),
+        ([ROW | {"color": False}], "rows[0]: column 'color' needs text, not false."),
         ([ROW | {"color": None}], "rows[0]: column 'color' needs text, not null."),
     ],
 )
@@ -118,7 +119,7 @@ def test_a_wrong_row_is_named(tmp_path: Path, rows: list[Any], message: str) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": np.array([True])}, "rows[0]: column 'size' needs a number, not True."),
+        ({"size": np.array([True])}, "rows[0]: column 'size' needs a number, not true."),
         ({"size": np.array([np.inf])}, "rows[0]: column 'size' needs a finite number, not inf."),
         ({"size": np.array(["2026-01-01"], "datetime64[D]")}, "needs a number, not datetime.date(2026, 1, 1)."),
         ({"size": np.array([1j])}, "rows[0]: column 'size' needs a number, not 1j."),

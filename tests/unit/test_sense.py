@@ -72,6 +72,8 @@ CONTRADICTIONS: list[tuple[Request, str, str]] = [
     ),
     ({"initial_parameters": {"weights": [[[1.0]]]}, "warm_start": "job_1"}, "warm_start", "not both"),
     ({"network": {"hidden_layers": [], "dropout": 0.1}}, "network.dropout", "use training.l2"),
+    ({"ignore": ["debt", "digit"]}, "ignore[1]", "is the target, so it can't be ignored"),
+    ({"ignore": ["debt"], "features": ["length", "debt"]}, "ignore[0]", "is a feature, so it can't be ignored"),
     ({"network": {"initialization": ["he"]}}, "network.initialization", "names 1 layer; the network has 2"),
     ({"split": {"by": "group"}}, "split.column", "name the column"),
     ({"split": {"by": "time"}}, "split.column", "name the column"),

@@ -3,6 +3,8 @@
 import io
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,10 @@ import pytest
 
 from service import logs
 from service.settings import SettingsError, load_settings
+from service.store.engines import shown_url
 from workers.storage import storage_of
+
+NEW = "It is a new directory: GRADSUM_DATA_DIR or GRADSUM_STORAGE_URL names another one."
 
 
 @pytest.fixture(autouse=True)
@@ -173,3 +178,24 @@ def test_a_ray_address_is_a_host_and_a_port(address: str) -> None:
     with pytest.raises(SettingsError, match=r"GRADSUM_RAY_ADDRESS .*ray-head:6379"):
         load_settings(ray_address=address)
     assert load_settings(ray_address="ray-head:6379").ray_address == "ray-head:6379"
+
+
+def test_the_address_of_a_database_is_shown_without_its_secrets() -> None:
+    assert shown_url("sqlite:////data/gradsum.sqlite") == "sqlite:////data/gradsum.sqlite"
+    shown = shown_url("postgresql+psycopg://me:secret@db:5432/gradsum?password=secret")
+    assert shown == "postgresql+psycopg://me:***@db:5432/gradsum"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["migrate"], "The database sqlite:///{}/gradsum.sqlite has this version's schema.\n"),
+        (["storage", "check"], f"The storage {{}}/storage can be written and read. {NEW}\n"),
+    ],
+)
+def test_what_makes_a_data_directory_names_it(command: list[str], said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", *command, "--data-dir", str(tmp_path / "new")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout + done.stderr == said.format(tmp_path / "new")

@@ -4,8 +4,11 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from service.schedule_schemas import Check
 from workers.errors import SpecError
+from workers.field_errors import field_errors
 from workers.spec import JobSpec, parse
 
 SMALLEST = {"dataset": "digits", "target": "digit"}
@@ -75,3 +78,29 @@ def test_a_spec_survives_json() -> None:
     spec = parse({**SMALLEST, "training": {"optimizer": "momentum"}, "network": {"hidden_layers": [3]}})
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
     assert JobSpec.model_validate(spec.model_dump()) == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "errors"),
+    [
+        ({"tags": {"a": {"b": 1}}}, {"tags.a": 'must be text, not {"b": 1}'}),
+        ({"tags": {"team": "x", "name": 3}}, {"tags.name": "must be text, not 3"}),
+        ({"class_weight": {"fraud": -1.0}}, {"class_weight.fraud": "must be at least 0, not -1.0"}),
+        ({"class_weight": "even"}, {"class_weight": "must be 'balanced' or an object, not \"even\""}),
+        ({"tags": {"a\n": "x"}}, {"tags": 'can\'t have control characters in it, as "a\\n" has'}),
+        (
+            {"tracking": {"registered_model": "a/b"}},
+            {"tracking.registered_model": 'can\'t have @ / : . or control characters in it, as "a/b" has'},
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_down_to_the_key_and_the_characters(changes: Any, errors: dict[str, str]) -> None:
+    assert errors_of({**SMALLEST, **changes}) == errors
+
+
+def test_the_words_of_a_validator_of_ours_are_a_sentence() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Check.model_validate({"rows_vs_last": [2.0, 0.5]})
+    assert field_errors(caught.value, Check) == (
+        ("rows_vs_last", "must be two numbers, the smaller one first, not [2.0, 0.5]"),
+    )

@@ -155,7 +155,8 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "path",
     [
-        "root/missing.csv", "secret.csv", "nothing.csv", "root-too/c.csv", "root/outside.csv", "root/dangling.csv",
+        "secret.csv", "root/up/nothing.csv", "root/no/folder.csv",
+        "nothing.csv", "root-too/c.csv", "root/outside.csv", "root/dangling.csv",
         "root/up/secret.csv", "root/folder", "root", "root/fifo", "root/environ", "root/zero", "root/a.csv/b",
         "/etc/passwd", "/proc/self/environ", "/proc/self/root/etc/passwd", "/dev/stdin", "/dev/zero", "/",
     ],
@@ -164,6 +165,15 @@ def test_whatever_is_no_file_below_a_root_is_refused_in_the_same_words(root: Pat
     with pytest.raises(DataError) as raised:
         open_below(str(root.parent / path), [str(root)])
     assert (raised.value.code, raised.value.message) == ("uri_not_allowed", FILE_REFUSAL)
+
+
+@pytest.mark.parametrize("path", ["root/missing.csv", "root/folder/missing.csv", "root/missing/", "alias/missing.csv"])
+def test_a_name_that_a_folder_below_a_root_has_not_is_told(root: Path, path: str) -> None:
+    (root.parent / "alias").symlink_to(root)
+    with pytest.raises(DataError) as raised:
+        open_below(f"{root.parent}/{path}", [str(root)])
+    told = "There is no such file or folder, in a place below the service's GRADSUM_IMPORT_ROOTS."
+    assert (raised.value.code, raised.value.message) == ("uri_not_allowed", told)
 
 
 def test_the_kernels_files_are_no_data_even_below_a_root() -> None:
