@@ -68,6 +68,15 @@ def waits_for_numerics(job: Job) -> bool:
     return job.status == "starting" and reason == FINGERPRINTS and not job.accept_other_numerics
 
 
+def holds_place(job: Job, slots: int | None, refusal: object | None) -> bool:
+    """Whether a job counts towards the limit of concurrent ones though its driver is gone.
+
+    It has begun and can go on: one that is refused, or is too large for what the cluster has now, may wait for days.
+    """
+    fits = slots is None or wanted_workers(job, slots) <= slots
+    return job.status in {"starting", "running"} and refusal is None and fits
+
+
 def others_at_once(job: Job, begun: Collection[str], with_driver: Collection[str]) -> int:
     """How many other jobs count towards the limit of concurrent ones.
 

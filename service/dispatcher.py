@@ -16,7 +16,7 @@ from service import resources
 from service.advancing import Advancing
 from service.champions import Champions
 from service.child import Child, Lost, Message
-from service.decisions import FINGERPRINTS, Decision, Facts, decide, others_at_once, wanted_workers
+from service.decisions import FINGERPRINTS, Decision, Facts, decide, holds_place, others_at_once, wanted_workers
 from service.facts import Sources
 from service.failures import fail, internal
 from service.imports.fetching import Fetching
@@ -166,8 +166,7 @@ class Dispatcher:
             wanted = {key for job in unfinished for key in (job.dataset_id, job.spec["validation_dataset"]) if key}
             found = {key: datasets.outline(connection, key) for key in wanted}
         self._someone_waits = False
-        begun = [job.id for job in unfinished if job.status in {"starting", "running"}]
-        self._begun = {job_id for job_id in begun if self._refusals.last(job_id) is None}  # others may wait for days
+        self._begun = {job.id for job in unfinished if holds_place(job, self._slots, self._refusals.last(job.id))}
         for job in unfinished:
             dataset, named = found[job.dataset_id], job.spec["validation_dataset"]
             if named is not None and found[named] is None:

@@ -24,7 +24,7 @@ class Progress:
 
 
 class ToldProgress(Progress):
-    """Calls `tell` with {"phase", "unit", "done", "of"}: at once, then at most every `TELL_SECONDS`."""
+    """Calls `tell` with {"phase", "unit", "done", "of"}: when a phase begins, then at most every `TELL_SECONDS`."""
 
     def __init__(self, tell: Callable[[dict[str, Any]], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._tell = tell
@@ -35,6 +35,7 @@ class ToldProgress(Progress):
     def begin(self, phase: Phase, of: int | None, unit: Unit = "bytes") -> None:
         """Start anew from zero."""
         self._said = {"phase": phase, "unit": unit, "done": 0, "of": of}
+        self._tell_at = self._clock()
         self.at(0)
 
     def expect(self, of: int) -> None:

@@ -114,12 +114,12 @@ def _score(
         anchored = None if anchor is None else _anchor_outputs(challenger, anchor, metric, test)
     except GradsumError as error:
         return {"incomparable": error.message.rstrip(".")}
-    how = _How(challenger.spec, model, metric, test, confidence, seed)
+    how = _How(challenger.spec, metric, test, confidence, seed)
     mine = outputs(model, test)
     own = how.costs(mine)
     champion_costs = how.costs(theirs)
     skill = reference_of(champion)["skill"]
-    by_loss = _How(challenger.spec, model, "test_loss", test, confidence, seed)
+    by_loss = _How(challenger.spec, "test_loss", test, confidence, seed)
     losses, constants = by_loss.costs(mine), by_loss.costs(constant_outputs(training, len(own)))
     found = {
         "rows": len(own),
@@ -138,19 +138,16 @@ def _score(
 class _How:
     """How rows are scored: by one metric and one loss, on the same rows, with the same draws."""
 
-    def __init__(
-        self, spec: Mapping[str, Any], model: Model, metric: str, test: Rows, confidence: float, seed: int
-    ) -> None:
-        loss, output_activation = spec["training"]["loss"], spec["network"]["output_activation"]
-        self._loss = {"loss": loss, "output_activation": output_activation, "scaling": model.target_scaling}
+    def __init__(self, spec: Mapping[str, Any], metric: str, test: Rows, confidence: float, seed: int) -> None:
+        self._loss, self._output = spec["training"]["loss"], spec["network"]["output_activation"]
         self.metric, self._test = metric, test
         self._confidence, self._seed = confidence, seed
 
     def costs(self, answers: Array) -> Array:
-        return costs(answers, self._test, self.metric, **self._loss)
+        return costs(answers, self._test, self.metric, self._loss, self._output)
 
     def scores(self, answers: Array) -> dict[str, float | None]:
-        return scores(answers, self._test, **self._loss)
+        return scores(answers, self._test, self._loss, self._output)
 
     def difference(self, own: Array, others: Array) -> list[float]:
         return list(difference(own, others, self._confidence, self._seed))
@@ -209,7 +206,7 @@ def _own_skill(candidate: Candidate) -> float:
     with scratch_directory(directory.parent) as scratch:
         training, test = read_rows(directory, candidate.request, model.classes, candidate.spec["class_weight"], scratch)
         constants = constant_outputs(training, len(test.weights))
-    how = _How(candidate.spec, model, "test_loss", test, confidence=0.95, seed=0)
+    how = _How(candidate.spec, "test_loss", test, confidence=0.95, seed=0)
     return _skill(how.costs(outputs(model, test)), how.costs(constants))
 
 

@@ -21,7 +21,6 @@ DIGITS = PROJECT / "deploy" / "examples" / "digits"
 START_SECONDS = 120.0
 STOP_SECONDS = 40.0
 COMMAND_SECONDS = 120.0
-EXAMPLE_SECONDS = 60.0
 """How long the job of an example may run on two cores: the slowest took 14 s beside a dozen busy processes."""
 
 

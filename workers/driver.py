@@ -236,9 +236,6 @@ def publish_model(directory: Path, problem: Problem, parameters: Array) -> str:
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".model-", ignore_cleanup_errors=True) as temporary:
         preprocessing = from_json(matrix.preprocessing)
         parameters = problem.in_own_unit(parameters)
-        sha256 = save(
-            Path(temporary), problem.network, parameters, preprocessing, matrix.targets, matrix.classes,
-            matrix.target_scaling,
-        )  # fmt: skip
+        sha256 = save(Path(temporary), problem.network, parameters, preprocessing, matrix.targets, matrix.classes)
         publish_directory(Path(temporary), directory)
     return sha256

@@ -76,10 +76,10 @@ def _write(dataset_directory: Path, validation_directory: Path | None, request: 
     if validation_directory is not None:
         sources.append(read_validation_rows(own, validation_directory, request, directory))
     classes = _check_targets(sources, request)
-    scaling, notes = _fit_targets(own, request)
-    preprocessing, warnings = _fit(own, request, directory)
     if (name := request.weight_column) is not None:
         check_weights(name, [(source.columns[name], source.split) for source in sources], request.dtype)
+    scaling, notes = _fit_targets(own, request)
+    preprocessing, warnings = _fit(own, request, directory)
     sizes = [sum(part) for part in zip(*(source.split.sizes for source in sources), strict=True)]
     shared = _write_rows(sources, sizes, request, Answers(classes, request.dtype, scaling), preprocessing, directory)
     for path in directory.iterdir():
@@ -110,10 +110,22 @@ def _check_targets(sources: Sequence[Source], request: MatrixRequest) -> Classes
 
 
 def _fit_targets(own: Source, request: MatrixRequest) -> tuple[TargetScaling | None, list[str]]:
+    """Of the training rows that count: one of weight 0 must not touch training."""
     if not request.standardize_target:
         return None, []
-    columns = {name: partial(present_values, own.columns[name], own.split) for name in request.targets}
-    return fit_targets(columns, request.dtype)
+
+    def counting(name: str) -> Iterator[Any]:
+        """The values of these rows in blocks."""
+        values = present_values(own.columns[name], own.split)
+        if request.weight_column is None:
+            yield from values
+            return
+        weights = present_values(own.columns[request.weight_column], own.split)
+        for block, counts in zip(values, (block > 0 for block in weights), strict=True):
+            if counts.any():
+                yield block[counts]
+
+    return fit_targets({name: partial(counting, name) for name in request.targets}, request.dtype)
 
 
 def _fit(own: Source, request: MatrixRequest, scratch: Path) -> tuple[Preprocessing, list[str]]:

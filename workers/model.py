@@ -18,7 +18,6 @@ from .errors import DataError, ModelInputError
 from .model_input import columns_of_arrays, columns_of_rows
 from .network import Network, layer_views
 from .preprocessing import Preprocessing, from_json, to_json, transform
-from .target_scaling import TargetScaling, scaling_from_json
 
 Array = npt.NDArray[Any]
 BLOCK_ROWS = 256
@@ -33,8 +32,6 @@ class Model(NamedTuple):
     targets: tuple[str, ...]
     classes: tuple[str | int | float, ...] | None
     weights_sha256: str
-    target_scaling: TargetScaling | None = None
-    """In what unit it was trained; its answers are in the target's own."""
 
 
 class Prediction(NamedTuple):
@@ -82,7 +79,6 @@ def save(
     preprocessing: Preprocessing,
     targets: Sequence[str],
     classes: Sequence[str | int | float] | None,
-    target_scaling: TargetScaling | None = None,
 ) -> str:
     """Writes `model.json` and `weights.npz`, returns `weights_sha256`; the caller publishes the directory."""
     arrays = parameter_arrays(network, flat_parameters)
@@ -92,7 +88,6 @@ def save(
         "preprocessing": to_json(preprocessing),
         "targets": list(targets),
         "classes": None if classes is None else list(classes),
-        "target_scaling": None if target_scaling is None else target_scaling._asdict(),
         "weights_sha256": weights_sha256(arrays),
     }
     directory.mkdir(parents=True, exist_ok=True)
@@ -118,7 +113,6 @@ def load(directory: Path) -> Model:
         targets=tuple(described["targets"]),
         classes=None if described["classes"] is None else tuple(described["classes"]),
         weights_sha256=described["weights_sha256"],
-        target_scaling=scaling_from_json(described.get("target_scaling")),
     )
 
 

@@ -106,7 +106,7 @@ def apply_preset(chosen: dict[str, Any], task: str, rows: int, features: int) ->
             if chosen[group][name] == "auto":
                 chosen[group][name] = value
     network, training, preprocessing = chosen["network"], chosen["training"], chosen["preprocessing"]
-    automatic_rate = training["learning_rate"] == "auto"
+    bears_scaling = _bears_scaled_targets(chosen)
     training["l2"] = _automatic_l2(training["l2"], features, rows)
     if training["learning_rate"] == "auto":
         name = training["optimizer"]["name"]
@@ -117,7 +117,7 @@ def apply_preset(chosen: dict[str, Any], task: str, rows: int, features: int) ->
     if network["output_activation"] == "auto":
         network["output_activation"] = _automatic_output(task, training["loss"])
     if preprocessing["standardize_target"] == "where it can":
-        preprocessing["standardize_target"] = automatic_rate and _bears_scaled_targets(chosen)
+        preprocessing["standardize_target"] = bears_scaling and network["output_activation"] == "identity"
     if network["initialization"] == "auto":
         from_zero = own_network and not textbook and situation in WITH_OUTPUTS_FROM_ZERO
         network["initialization"] = _automatic_initialization(network, outputs_from_zero=from_zero)
@@ -196,10 +196,11 @@ def _automatic_output(task: str, loss: str) -> str:
 
 
 def _bears_scaled_targets(chosen: Mapping[str, Any]) -> bool:
-    """Whether the outputs may take any value, and no parameters are given, which are meant for the path they begin."""
-    network = chosen["network"]
-    takes_any = network["output_activation"] == "identity" and network["bias"]
-    return bool(takes_any and chosen["initial_parameters"] is None)
+    """Whether a request gives no number that is meant for the steps or the weights of the target as it is."""
+    training, penalties = chosen["training"], (chosen["training"]["l1"], chosen["training"]["l2"])
+    gives_steps = training["learning_rate"] != "auto" or training["clip_gradient_norm"] is not None
+    gives_weights = chosen["initial_parameters"] is not None or any(value not in ("auto", 0) for value in penalties)
+    return bool(chosen["network"]["bias"] and not gives_steps and not gives_weights)
 
 
 def _automatic_initialization(network: Mapping[str, Any], *, outputs_from_zero: bool) -> str | list[str]:

@@ -1,6 +1,6 @@
 """What a job trains, in one value: its network, its rows and weights, and how they are cut into shards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,13 +89,23 @@ class Problem(NamedTuple):
         return 1.0 if self.matrix.target_scaling is None else self.matrix.target_scaling.loss_unit
 
     def in_own_unit(self, parameters: NDArray[Any]) -> NDArray[Any]:
-        """The parameters, flat, of the network that answers in the unit of the target."""
+        """The parameters, flat, of the network that answers in the unit of the target; DataError beyond the dtype."""
+        scaling = self.matrix.target_scaling
+        return parameters if scaling is None else self._with_last_layer(parameters, scaling.in_own_unit)
+
+    def as_kept(self, parameters: NDArray[Any]) -> NDArray[Any]:
+        """The parameters as they come back from the unit of the target, so that figures are those of the kept model."""
         scaling = self.matrix.target_scaling
         if scaling is None:
             return parameters
+        return self._with_last_layer(self.in_own_unit(parameters), scaling.in_deviations)
+
+    def _with_last_layer(
+        self, parameters: NDArray[Any], change: Callable[[NDArray[Any], NDArray[Any]], tuple[Any, Any]]
+    ) -> NDArray[Any]:
         parameters = parameters.copy()
         weights, biases = layer_views(self.network, parameters)[-1]
-        weights[...], biases[...] = scaling.in_own_unit(weights, biases)
+        weights[...], biases[...] = change(weights, biases)
         return parameters
 
     @property

@@ -16,7 +16,6 @@ from .model import Model, outputs_of
 from .preprocessing import CategoryFeature, NumberFeature, known_codes
 from .split import TEST, TRAINING, Split
 from .stored import ScratchArray, Values, blocks, spans, texts_at
-from .target_scaling import TargetScaling
 from .weights import weights_of_counts
 
 Array = npt.NDArray[Any]
@@ -163,30 +162,22 @@ def constant_outputs(training: TrainingRows, n_rows: int) -> Array:
     return np.tile(sums / total, (n_rows, 1))
 
 
-def costs(
-    answers: Array, rows: Rows, metric: str, loss: str, output_activation: str, scaling: TargetScaling | None = None
-) -> Array:
+def costs(answers: Array, rows: Rows, metric: str, loss: str, output_activation: str) -> Array:
     """What each row adds to the metric, (rows,): their mean is `test_loss`, 1 − `test_accuracy` or 1 − `test_r2`.
 
-    Weights are in it, divided by their mean. Of several targets, each counts in the deviations of `scaling`, where the
-    job has one. DataError `incomparable` where that is undefined.
+    Weights are in it, divided by their mean. DataError `incomparable` where that is undefined.
     """
     weights = rows.loss_weights() if metric == "test_loss" else rows.weights
     if not weights.any():
         raise DataError("The weights of all test rows are 0.", code="incomparable")
-    targets = rows.targets
-    if scaling is not None and len(scaling.deviations) > 1:
-        answers, targets = answers / np.array(scaling.deviations), targets / np.array(scaling.deviations)
-    each = _costs(answers, targets, weights, metric, loss, output_activation)
+    each = _costs(answers, rows.targets, weights, metric, loss, output_activation)
     return np.asarray(each * (weights / weights.mean()))
 
 
-def scores(
-    answers: Array, rows: Rows, loss: str, output_activation: str, scaling: TargetScaling | None = None
-) -> dict[str, float | None]:
+def scores(answers: Array, rows: Rows, loss: str, output_activation: str) -> dict[str, float | None]:
     """The figures of a job's result: `test_loss`, and `test_accuracy` or `test_r2`."""
     found: dict[str, float | None] = {
-        "test_loss": float(costs(answers, rows, "test_loss", loss, output_activation, scaling).mean())
+        "test_loss": float(costs(answers, rows, "test_loss", loss, output_activation).mean())
     }
     if loss == "cross_entropy" or _is_one_hot(rows.targets):
         return found | {"test_accuracy": accuracy(answers, rows.targets.argmax(axis=1), rows.weights)}

@@ -1,6 +1,6 @@
 """The shards of a job before its rows are split: where the number of training rows that comes out can't change them.
 
-The plan counts the rows and decides; what is said here is what it will say.
+The plan counts the rows and decides; what is said here is what it will say, unless fewer than 8 rows train.
 """
 
 import math

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from workers.activations import Array
 from workers.batches import NO_TRAINING, Step
-from workers.errors import Diverged
+from workers.errors import DataError, Diverged
 from workers.learning_rate import learning_rate
 from workers.network import layer_views
 from workers.objective import norm, objective
@@ -97,9 +97,10 @@ def train(
     kept = state.best.parameters
     if kept is None:
         kept = method.solution(state.parameters, state.optimizer_state)
+    kept = problem.as_kept(kept)
     loss = callbacks.sum_of_shard_gradients(kept, NO_TRAINING).loss
     if not math.isfinite(loss):
-        raise diverged("loss", state.epoch, problem.learning_rate, state.good)
+        raise diverged(problem, "loss", state.epoch, state.good)
     return Trained(kept, state.epoch, state.best.epoch or None, reason or "epochs", loss * problem.loss_unit)
 
 
@@ -117,13 +118,13 @@ def next_epoch(
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             good = parameters
         elif not method.tolerates_nonfinite(optimizer_state):
-            raise diverged("loss" if not math.isfinite(loss) else "gradient", epoch, problem.learning_rate, good)
+            raise diverged(problem, "loss" if not math.isfinite(loss) else "gradient", epoch, good)
         loss_and_penalty, slope = objective(problem.network, problem.penalty, loss, gradient, gradient_norm, parameters)
         parameters, optimizer_state = method.update(loss_and_penalty, slope, parameters, optimizer_state, rate)
         losses, norms, weights = losses + weight * loss, norms + weight * gradient_norm, weights + weight
     weight_norms = norms_of_weights(problem, method.solution(parameters, optimizer_state))
     if not all(math.isfinite(value) for value in weight_norms.values()):
-        raise diverged("weights", epoch, problem.learning_rate, good)
+        raise diverged(problem, "weights", epoch, good)
     if problem.steps > 1:
         loss, gradient_norm = losses / weights, norms / weights
     figures = {"epoch": epoch, "loss": _finite(loss * problem.loss_unit), "gradient_norm": _finite(gradient_norm)}
@@ -142,11 +143,17 @@ def judge(problem: Problem, state: State, figures: Figures, solution: Array) -> 
     return state._replace(best=judged(state.best, figures[name], state.epoch, keeps, minimum))
 
 
-def diverged(what: str, epoch: int, rate: float, good: Array | None) -> Diverged:
-    """The error, with what to try and the last good parameters, if there were any."""
+def diverged(problem: Problem, what: str, epoch: int, good: Array | None) -> Diverged:
+    """The error, with what to try and the last good parameters, if there were any that can be kept."""
+    if good is not None:
+        try:
+            problem.in_own_unit(good)
+        except DataError:  # too large in the unit of the target
+            good = None
     kept = "" if good is None else " The last good weights are kept."
     return Diverged(
-        f"The {what} stopped being finite in epoch {epoch}. Try a smaller training.learning_rate (it is {rate:g}), "
+        f"The {what} stopped being finite in epoch {epoch}. Try a smaller training.learning_rate "
+        f"(it is {problem.learning_rate:g}), "
         f"training.clip_gradient_norm, or preprocessing.standardize.{kept}",
         epoch=epoch,
         parameters=good,

@@ -59,6 +59,7 @@ def backfill_schedule(
     for due_at in begun.due_times:
         _make_up(context, actor, begun, due_at)
     with context.database.read() as connection:
+        required_schedule(connection, begun.schedule_id)  # it may have been deleted meanwhile
         rows = firings.at(connection, begun.schedule_id, begun.due_times)
     made = [rows[due_at] for due_at in begun.due_times if due_at in rows and begun.has_made(rows[due_at])]
     return JSONResponse(page_view([firing_view(row) for row in made], has_more=False), 201)

@@ -7,7 +7,7 @@ import pytest
 
 from service.commands.job_files import read_body
 from tests.quality.cases import EXAMPLES
-from tests.running_service import EXAMPLE_SECONDS, RunningService, seconds_of
+from tests.running_service import RunningService, seconds_of
 
 LEAST = {
     "abalone": ("validation_r2", 0.45),
@@ -33,7 +33,6 @@ def test_an_example_trains_from_its_two_files(
     figure, least = LEAST[name]
     assert job["result"][figure] > least
     assert job["mlflow"]["model_version"] is not None or job["mlflow"]["status"] == "pending"
-    assert seconds_of(job) < EXAMPLE_SECONDS
     record_property("example", f"{name} {seconds_of(job):.1f} s")
 
 

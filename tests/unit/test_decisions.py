@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from service.decisions import Facts, decide, others_at_once
+from service.decisions import Facts, decide, holds_place, others_at_once, wanted_workers
 from service.store.jobs import Job
 
 READY = Facts(dataset_status="ready", has_driver=False, slots=2, free_slots=2)
@@ -60,6 +60,16 @@ def test_a_job_that_has_begun_keeps_its_place_and_where_the_limit_was_lowered_th
     assert others_at_once(begun, {"job_1", "job_2", "job_3"}, {"job_3"}) == 1
     assert others_at_once(begun, {"job_1", "job_2"}, ()) == 0
     assert others_at_once(begun, {"job_1"}, {"job_1"}) == 0
+
+
+def test_a_job_that_can_t_go_on_keeps_no_place() -> None:
+    begun = dataclasses.replace(JOB, status="starting")
+    needs = wanted_workers(begun, 100)
+    assert holds_place(begun, needs, None)
+    assert holds_place(begun, None, None)
+    assert not holds_place(begun, needs - 1, None)
+    assert not holds_place(begun, needs, "other bits")
+    assert not holds_place(JOB, needs, None)
 
 
 def test_automatic_workers_give_way_to_a_smaller_cluster() -> None:

@@ -102,6 +102,15 @@ def test_it_is_told_at_once_and_then_twice_a_second_at_most() -> None:
     assert [each["done"] for each in told] == sorted({each["done"] for each in told})
 
 
+def test_a_new_phase_is_told_when_it_begins() -> None:
+    told: list[dict[str, Any]] = []
+    progress = ToldProgress(told.append, lambda: 100.0)
+    progress.begin("reading", 10)
+    progress.at(5)
+    progress.begin("keeping", 20)
+    assert [(each["phase"], each["done"]) for each in told] == [("reading", 0), ("keeping", 0)]
+
+
 def test_more_than_was_announced_is_of_an_unknown_number() -> None:
     told: list[dict[str, Any]] = []
     progress = ToldProgress(told.append, iter(range(100)).__next__)

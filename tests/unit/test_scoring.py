@@ -59,18 +59,12 @@ def test_so_are_those_of_a_regression(tmp_path: Path) -> None:
     check_scores(model_of(tmp_path, table(regression=True)), tmp_path)
 
 
-def test_so_are_those_of_several_targets_each_in_its_deviations(tmp_path: Path) -> None:
-    header, *lines = table(regression=True).splitlines()
-    more = [f"{line},{1e5 * float(line.split(',')[0])}" for line in lines]
-    check_scores(model_of(tmp_path, "\n".join([f"{header},z", *more]) + "\n", target=["y", "z"]), tmp_path)
-
-
 def check_scores(made: Trained, tmp_path: Path) -> None:
     candidate = made.candidate
     model = load(candidate.model_directory)
     spec = candidate.spec
     _, test = read_rows(candidate.dataset_directory, candidate.request, model.classes, spec["class_weight"], tmp_path)
-    how = spec["training"]["loss"], spec["network"]["output_activation"], model.target_scaling
+    how = spec["training"]["loss"], spec["network"]["output_activation"]
     found = scores(outputs(model, test), test, *how)
     assert found.keys() == made.result.keys()
     for name, value in made.result.items():

@@ -1,4 +1,4 @@
-"""The shards that a job shows before its rows are split are those that its plan will have, or it shows none."""
+"""The shards that a job shows before its split are those of its plan, if 8 rows train or more; or it shows none."""
 
 from pathlib import Path
 from typing import Any

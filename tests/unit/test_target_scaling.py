@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.gate.nights import Trained, ingested, trained
-from workers.errors import DataError, SpecError
+from tests.local_training import problem_in_memory, train_locally
+from workers.errors import DataError, Diverged, SpecError
 from workers.matrix import open_matrix
 from workers.model import columns_from_arrays, load, predict
 from workers.resolve import DatasetFacts, Limits, resolve
@@ -69,12 +70,72 @@ def test_a_warm_start_begins_with_the_same_answers_whatever_the_unit_was(tmp_pat
     np.testing.assert_allclose(biases, model.layers[-1][1], rtol=1e-6)
 
 
-def test_each_of_several_targets_is_learned_in_its_own_unit(tmp_path: Path) -> None:
-    rows = prices()[0].splitlines()
-    text = "\n".join(["row,a,b,price,area", *(f"{row},{1e6 + 1e4 * float(row.split(',')[1])!r}" for row in rows[1:])])
-    made = model_of(tmp_path, text + "\n", target=["price", "area"])
+def test_several_targets_share_one_deviation_so_the_loss_is_that_of_their_own_units(tmp_path: Path) -> None:
+    text, X, y = prices(1000.0, 5e4)
+    rows = [f"{row},{400 * float(row.split(',')[1]) - 7e3!r}" for row in text.splitlines()[1:]]
+    lines = ["row,a,b,price,area", *rows]
+    split = {"validation": 0.0, "test": 0.2, "by": "row"}
+    made = model_of(tmp_path, "\n".join(lines) + "\n", target=["price", "area"], split=split)
+    model = load(made.candidate.model_directory)
+    answers = predict(model, columns_from_arrays(model, {"a": X[-120:, 0], "b": X[-120:, 1]})).prediction
+    squares = (answers - np.stack([y[-120:], 400 * X[-120:, 0] - 7e3], axis=1)) ** 2
     assert made.result["test_r2"] > 0.9
-    assert made.result["test_loss"] < 0.1  # of deviations, not of millions
+    assert made.result["test_loss"] == pytest.approx(0.5 * squares.sum(axis=1).mean(), rel=1e-4)
+
+
+def test_a_row_of_weight_0_touches_nothing(tmp_path: Path) -> None:
+    lines = prices()[0].splitlines()
+    weighed = [f"{lines[0]},w", *(f"{line},{1 if place else 0}" for place, line in enumerate(lines[1:]))]
+    split = {"validation": 0.0, "test": 0.2, "by": "row"}
+    before = model_of(tmp_path / "1", "\n".join(weighed) + "\n", weight_column="w", split=split)
+    weighed[1] = ",".join([*weighed[1].split(",")[:3], "1e9", "0"])
+    after = model_of(tmp_path / "2", "\n".join(weighed) + "\n", weight_column="w", split=split)
+    assert after.result == before.result
+    assert open_matrix(after.matrix).target_scaling == open_matrix(before.matrix).target_scaling
+
+
+def test_figures_are_those_of_the_weights_as_they_are_kept(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    X = random.normal(size=(ROWS, 2))
+    y = 5e4 + 3 * X[:, 0] - X[:, 1]  # a model without error, but for the rounding of its biases near 50 000
+    rows = [f"{number},{a!r},{b!r},{t!r}" for number, (a, b, t) in enumerate(np.c_[X, y].tolist())]
+    linear = {"hidden_layers": []}
+    split = {"validation": 0.0, "test": 0.2, "by": "row"}
+    made = model_of(tmp_path, "\n".join(["row,a,b,price", *rows]) + "\n", network=linear, split=split)
+    model = load(made.candidate.model_directory)
+    answers = predict(model, columns_from_arrays(model, {"a": X[-120:, 0], "b": X[-120:, 1]})).prediction
+    assert made.result["test_loss"] == pytest.approx(0.5 * np.mean((answers - y[-120:]) ** 2), rel=0.05)
+
+
+def test_epochs_and_target_loss_are_told_in_the_target_s_own_unit() -> None:
+    random = np.random.default_rng(0)
+    X = random.normal(size=(80, 3))
+    training = {"optimizer": "lbfgs", "learning_rate": 1.0, "epochs": 40, "dtype": "float64"}
+    t = X @ [1.0, 2.0, 3.0] + 0.1 * random.normal(size=80)
+    plain = problem_in_memory(X, t, validation_rows=20, training=training)
+    scaled = plain._replace(matrix=plain.matrix._replace(target_scaling=TargetScaling((7.0,), 100.0)))
+    (model, figures), (other, told) = train_locally(plain, 1), train_locally(scaled, 2)
+    assert told[5]["loss"] == pytest.approx(1e4 * figures[5]["loss"], rel=1e-6)
+    assert told[5]["validation_loss"] == pytest.approx(1e4 * figures[5]["validation_loss"], rel=1e-6)
+    assert other.loss == pytest.approx(1e4 * model.loss, rel=1e-6)
+    limit = 1e4 * figures[9]["loss"]
+    spec = scaled.spec.model_copy(update={"training": scaled.spec.training.model_copy(update={"target_loss": limit})})
+    stopped, _ = train_locally(scaled._replace(spec=spec), 1)
+    assert stopped.stopped_by == "target_loss"
+    assert stopped.epochs <= 11
+
+
+def test_a_divergence_keeps_no_weights_that_are_too_large_in_the_unit_of_the_target() -> None:
+    random = np.random.default_rng(0)
+    X, y = 10 * random.normal(size=(40, 3)), random.normal(size=40)
+    options = {"network": {"activation": "relu"}, "training": {"learning_rate": 1.0, "epochs": 200}}
+    steep = problem_in_memory(X, y, validation_rows=10, **options)
+    for deviation, kept in ((1.0, True), (1e38, False)):
+        matrix = steep.matrix._replace(target_scaling=TargetScaling((0.0,), deviation))
+        with pytest.raises(Diverged, match="stopped being finite") as caught:
+            train_locally(steep._replace(matrix=matrix), 1)
+        assert (caught.value.parameters is not None) is kept
+        assert ("are kept" in caught.value.message) is kept
 
 
 def test_what_the_dtype_can_t_hold_is_said() -> None:
@@ -86,12 +147,15 @@ def test_what_the_dtype_can_t_hold_is_said() -> None:
         fit_targets({"t": lambda: [np.array([1e300, -1e300])]}, "float64")
     assert [error.field for error in caught.value.errors] == ["target"]
     with pytest.raises(DataError, match="too large for float32"):
-        TargetScaling((0.0,), (1e38,)).in_own_unit(np.full((1, 1), 10, np.float32), np.zeros(1, np.float32))
+        TargetScaling((0.0,), 1e38).in_own_unit(np.full((1, 1), 10, np.float32), np.zeros(1, np.float32))
+    with pytest.raises(DataError, match="too large for float32"):
+        TargetScaling((0.0,), 1e-30).in_deviations(np.full((1, 1), 1e10, np.float32), np.zeros(1, np.float32))
 
 
 def test_a_constant_target_is_left_in_its_unit() -> None:
-    scaling, warnings = fit_targets({"t": lambda: [np.full(5, 7.0)]}, "float32")
-    assert (scaling, warnings) == (TargetScaling((7.0,), (1.0,)), [])
+    scaling, (warning,) = fit_targets({"t": lambda: [np.full(5, 1e6)]}, "float32")
+    assert scaling == TargetScaling((1e6,), 1.0)
+    assert "the same value in all training rows" in warning
 
 
 def standardizes(**request: Any) -> bool | str:
@@ -106,12 +170,14 @@ def standardizes(**request: Any) -> bool | str:
 
 def test_auto_standardises_the_target_where_nothing_given_is_meant_for_it_as_it_is() -> None:
     assert standardizes() is True
-    assert standardizes(training={"optimizer": "adam"}) is True
+    assert standardizes(training={"optimizer": "adam", "l2": 0.0}) is True
     assert standardizes(target=["y", "x"], features=["kind"]) is True
     for request in (
         {"target": "kind"},
         {"preset": "textbook", "network": {"output_activation": "identity"}},
         {"training": {"learning_rate": 0.1}},
+        {"training": {"l2": 0.01}},
+        {"training": {"clip_gradient_norm": 1.0, "optimizer": "adam"}},
         {"network": {"output_activation": "sigmoid"}},
         {"network": {"bias": False}},
         {"initial_parameters": {"weights": [[[1.0, 1.0]]]}, "network": {"hidden_layers": []}},
