@@ -342,7 +342,7 @@ def test_what_is_fetched_must_have_the_checksum_that_was_given(service: Service)
         ({"uri": 3}, "invalid_request", "uri"),
         ({"uri": "https://example.org/a.csv", "option": {}}, "invalid_request", "option"),
         ({"uri": "https://example.org/a.csv", "options": {"x": 1}}, "invalid_options", "options.x"),
-        ({"uri": "https://example.org/a.csv", "tags": {"a": 1}}, "invalid_request", "tags"),
+        ({"uri": "https://example.org/a.csv", "tags": {"a": 1}}, "invalid_request", "tags.a"),
         ({"uri": "https://example.org/"}, "invalid_name", "name"),
         ({"uri": "https://example.org/a.csv", "name": "a@1"}, "invalid_name", "name"),
         ({"name": "a"}, "invalid_request", "uri"),

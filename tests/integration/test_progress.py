@@ -90,7 +90,7 @@ def test_progress_is_shown_while_a_file_is_read_and_begins_anew_with_its_reader(
     assert (progress["unit"], progress["of"], 0 <= progress["done"] <= len(CONTENT)) == ("bytes", len(CONTENT), True)
     assert dispatcher.api.http.get("/v1/datasets").json()["data"] == [found]
     shown = gradsum("dataset", "show", "rows", url=url)
-    assert (shown.returncode, "progress  reading: " in shown.stdout, "MB of 18.8 MB" in shown.stdout) == (0, True, True)
+    assert (shown.returncode, "progress  reading: " in shown.stdout, "of 18.8 MB" in shown.stdout) == (0, True, True)
     code, said = interrupted_at_a_terminal(arguments, url, "reading rows")
     way_out = f"Left the dataset to be prepared. See how far it is: gradsum dataset show {dataset['id']}"
     assert (code, way_out in said) == (130, True), said
