@@ -73,9 +73,9 @@ def check(copy: Received, upload: Upload, settings: Settings, storage: Storage) 
     storage.keep(copy.path)
 
 
-def add(connection: Transaction, copy: Received, upload: Upload, project: str, actor: str) -> tuple[Dataset, bool]:
-    """The dataset, and whether it is new: it may be the one that has this content."""
-    return datasets.add(
+def add(connection: Transaction, copy: Received, upload: Upload, project: str, actor: str) -> Dataset:
+    """The dataset: a new one with the id of the copy, or the one that has this content."""
+    dataset, _ = datasets.add(
         connection,
         id=copy.dataset_id,
         project=project,
@@ -88,6 +88,7 @@ def add(connection: Transaction, copy: Received, upload: Upload, project: str, a
         bytes=copy.n_bytes,
         tags=upload.tags,
     )
+    return dataset
 
 
 def preview(settings: Settings, upload: Upload, file: BinaryIO) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def fit(
 def _fit_number(name: str, blocks: Blocks, *, standardize: bool) -> tuple[NumberFeature, bool]:
     """The feature, and whether all values are the same."""
     if standardize:
-        return NumberFeature(name, *mean_and_deviation(name, blocks, "features")), is_constant(blocks)
+        mean, deviation = mean_and_deviation(name, blocks, "features")
+        return NumberFeature(name, mean, deviation or 1.0), deviation == 0
     return NumberFeature(name, 0.0, 1.0), is_constant(blocks)
 
 

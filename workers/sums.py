@@ -15,12 +15,12 @@ Blocks = Callable[[], Iterable[Array]]
 
 
 def mean_and_deviation(name: str, blocks: Blocks, field: str) -> tuple[float, float]:
-    """Of the values of column `name`, float64, ddof 0; where all are the same, that value and 1.
+    """Of the values of column `name`, float64, ddof 0; the deviation is 0 where all are the same, and nowhere else.
 
-    DataError, about `field` of the spec, where they are too large for that.
+    It is 1 where it is too small for float64. DataError, about `field` of the spec, where they are too large for that.
     """
     if is_constant(blocks):
-        return float(next(iter(blocks()))[0]), 1.0
+        return float(next(iter(blocks()))[0]), 0.0
     found, n_values = sum_and_count(blocks())
     mean = found / n_values
     with np.errstate(over="ignore", invalid="ignore"):

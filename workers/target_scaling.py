@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import DataError
-from .sums import Blocks, is_constant, mean_and_deviation
+from .sums import Blocks, mean_and_deviation
 
 Array = npt.NDArray[Any]
 FINE_SHARE = {"float32": 1e-5, "float64": 1e-13}
@@ -71,11 +71,10 @@ def fit_targets(columns: Mapping[str, Blocks], dtype: str) -> tuple[TargetScalin
     """
     means, deviations, warnings = [], [], []
     for name, blocks in columns.items():
-        same = is_constant(blocks)
         mean, deviation = mean_and_deviation(name, blocks, "target")
         means.append(mean)
-        deviations.append(0.0 if same else deviation)
-        if same:
+        deviations.append(deviation)
+        if deviation == 0:
             warnings.append(f"Column '{name}' has the same value in all training rows: there is nothing to learn.")
         elif deviation < FINE_SHARE[dtype] * abs(mean):
             way_out = "Subtract what is common" if dtype == "float64" else "Set training.dtype to float64"

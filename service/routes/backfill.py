@@ -10,7 +10,7 @@ from service.errors import ConflictError, UnprocessableError
 from service.firings import Occasion, fire
 from service.requests import read
 from service.routes.context import Actor, Context, InContext
-from service.routes.idempotency import Key, check_key, made_before, remember
+from service.routes.idempotency import Key, check_key, made_once
 from service.routes.schedules import required_schedule
 from service.schedule_schemas import BackfillDocument, BackfillRequest
 from service.schedule_views import firing_view, short
@@ -68,14 +68,15 @@ def backfill_schedule(
 def _begun(context: Context, actor: str, key: str | None, asked: View, span: dict[str, str]) -> Backfill:
     """The backfill that this request begins, or that it began before under the same key."""
     with context.database.write() as connection:
-        begun = made_before(connection, actor, key, asked, backfills.get)
-        if begun is None:
+
+        def begin() -> Backfill:
             schedule = required_schedule(connection, asked["backfill"])
             begun = backfills.begin(schedule.id, list(_wanted(connection, schedule, span)))
             if key is not None:
                 backfills.add(connection, begun)
-            remember(connection, actor, key, asked, begun.id)
-    return begun
+            return begun
+
+        return made_once(connection, actor, key, asked, backfills.get, begin)
 
 
 def _make_up(context: Context, actor: str, begun: Backfill, due_at: str) -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from service.errors import ConflictError, NotFoundError
 from service.paths import columns_directory, upload_path
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
-from service.routes.idempotency import Key, check_key, made_before, remember
+from service.routes.idempotency import Key, check_key, made_before, made_once
 from service.schemas import DatasetDocument, DatasetList, DeletedDocument, ImportRequest, PreviewDocument
 from service.store import datasets
 from service.store.database import Transaction
@@ -94,13 +94,11 @@ def _uploaded(context: Context, actor: str, key: str | None, upload: Upload, fil
         if dataset is not None:
             return dataset
         check(copy, upload, context.settings, context.storage)
-        is_new = False
-        with context.database.write() as connection:
-            dataset = made_before(connection, actor, key, asked, datasets.get)  # meanwhile
-            if dataset is None:
-                dataset, is_new = add(connection, copy, upload, PROJECT, actor)
-                remember(connection, actor, key, asked, dataset.id)
-        if is_new:
+        with context.database.write() as connection:  # it may have been made meanwhile
+            dataset = made_once(
+                connection, actor, key, asked, datasets.get, lambda: add(connection, copy, upload, PROJECT, actor)
+            )
+        if dataset.id == copy.dataset_id:
             copy.stay()
     return dataset
 

@@ -1,7 +1,7 @@
 """Requests that are safe to repeat: what an Idempotency-Key made before is the answer to the same body."""
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Header
 
@@ -17,6 +17,14 @@ KINDS = {"job": "job", "sch": "schedule", "fir": "firing", "ds": "dataset", "bf"
 
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Makes a repeated request safe")]
 Made = TypeVar("Made")
+
+
+class _WithId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+New = TypeVar("New", bound=_WithId)
 
 
 def check_key(key: str | None) -> None:
@@ -46,6 +54,22 @@ def made_before(
         kind = KINDS[made_id.partition("_")[0]]
         message = f"The {kind} that this Idempotency-Key made, {made_id}, was deleted. Use a new key."
         raise ConflictError(message, code=f"{kind}_deleted")
+    return made
+
+
+def made_once(
+    connection: Transaction,
+    actor: str,
+    key: str | None,
+    body: object,
+    get: Callable[[Transaction, str], New | None],
+    make: Callable[[], New],
+) -> New:
+    """What this body made before under the same key, else what `make` makes of it in the same transaction."""
+    made = made_before(connection, actor, key, body, get)
+    if made is None:
+        made = make()
+        remember(connection, actor, key, body, made.id)
     return made
 
 

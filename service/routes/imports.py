@@ -11,7 +11,7 @@ from starlette.types import Scope
 from service.imports.registration import add_import, preview_import, read_import
 from service.requests import read
 from service.routes.context import PROJECT, Actor, Context, InContext
-from service.routes.idempotency import Key, check_key, made_before, remember
+from service.routes.idempotency import Key, check_key, made_before, made_once
 from service.schemas import ImportRequest
 from service.store import datasets
 from service.store.datasets import Dataset
@@ -57,12 +57,10 @@ def _registered(context: Context, actor: str, key: str | None, body: object, req
     if dataset is not None:
         return dataset
     wanted = read_import(context.settings, request)
-    with context.database.write() as connection:
-        dataset = made_before(connection, actor, key, body, datasets.get)  # meanwhile
-        if dataset is None:
-            dataset = add_import(connection, wanted, PROJECT, actor)
-            remember(connection, actor, key, body, dataset.id)
-    return dataset
+    with context.database.write() as connection:  # it may have been made meanwhile
+        return made_once(
+            connection, actor, key, body, datasets.get, lambda: add_import(connection, wanted, PROJECT, actor)
+        )
 
 
 def is_json(scope: Scope) -> bool:

@@ -1,7 +1,9 @@
 """Jobs: submit, look at, cancel, delete; their figures and their weights."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query
@@ -14,7 +16,7 @@ from service.notifications.rules import unset_secret
 from service.paths import job_directory, model_directory
 from service.requests import read
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
-from service.routes.idempotency import Key, check_key, made_before, remember
+from service.routes.idempotency import Key, check_key, made_before, made_once, remember
 from service.schemas import (
     JOB_EXAMPLES,
     DeletedDocument,
@@ -94,15 +96,7 @@ def show_job(context: InContext, job_id: str) -> JSONResponse:
 def cancel_job(context: InContext, actor: Actor, job_id: str, idempotency_key: Key = None) -> JSONResponse:
     """End a job. Asking again while it ends changes nothing; of a job that has ended it is refused (`wrong_state`)."""
     check_key(idempotency_key)
-    asked = {"cancel": job_id}
-    done = False
-    while not done:  # the dispatcher may move it in between
-        with context.database.write() as connection:
-            done = made_before(connection, actor, idempotency_key, asked, jobs.get) is not None
-            if not done and _cancelled(connection, _required(connection, job_id), actor):
-                remember(connection, actor, idempotency_key, asked, job_id)
-                done = True
-    return JSONResponse(_view(context, job_id))
+    return _change_once(context, actor, idempotency_key, {"cancel": job_id}, job_id, partial(_cancelled, actor=actor))
 
 
 @router.post("/{job_id}/resume", responses={200: {"model": JobDocument}})
@@ -113,14 +107,7 @@ def resume_job(
     check_key(idempotency_key)
     request = read(ResumeRequest, {} if body is None else body)
     asked = {"resume": job_id, **request.model_dump()}
-    done = False
-    while not done:  # the dispatcher may move it in between
-        with context.database.write() as connection:
-            done = made_before(connection, actor, idempotency_key, asked, jobs.get) is not None
-            if not done and _resumed(connection, _required(connection, job_id), request):
-                remember(connection, actor, idempotency_key, asked, job_id)
-                done = True
-    return JSONResponse(_view(context, job_id))
+    return _change_once(context, actor, idempotency_key, asked, job_id, partial(_resumed, request=request))
 
 
 @router.delete("/{job_id}", responses={200: {"model": DeletedDocument}})
@@ -178,12 +165,22 @@ def _submitted(context: Context, actor: str, key: str | None, body: object) -> J
         if job is not None:
             return job
         submission = _read(context, connection, body)
-    with context.database.write() as connection:
-        job = made_before(connection, actor, key, body, jobs.get)  # meanwhile
-        if job is None:
-            job = accept(connection, submission, PROJECT, actor)
-            remember(connection, actor, key, body, job.id)
-    return job
+    with context.database.write() as connection:  # it may have been made meanwhile
+        return made_once(connection, actor, key, body, jobs.get, lambda: accept(connection, submission, PROJECT, actor))
+
+
+def _change_once(
+    context: Context, actor: str, key: str | None, asked: View, job_id: str, change: Callable[[Transaction, Job], bool]
+) -> JSONResponse:
+    """The job once `change` has changed it, or had before under the same key."""
+    is_done = False
+    while not is_done:  # the dispatcher may move it in between
+        with context.database.write() as connection:
+            is_done = made_before(connection, actor, key, asked, jobs.get) is not None
+            if not is_done and change(connection, _required(connection, job_id)):
+                remember(connection, actor, key, asked, job_id)
+                is_done = True
+    return JSONResponse(_view(context, job_id))
 
 
 def _read(context: Context, connection: Transaction, body: object) -> Submission:

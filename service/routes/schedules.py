@@ -11,7 +11,7 @@ from service.errors import ConflictError, NotFoundError
 from service.firings import Occasion, fire, jobs_beside
 from service.notifications.rules import unset_secret
 from service.routes.context import PROJECT, Actor, After, Context, InContext, Limit, Name
-from service.routes.idempotency import Key, check_key, made_before, remember
+from service.routes.idempotency import Key, check_key, made_before, made_once, remember
 from service.schedule_definitions import merged, read_definition
 from service.schedule_edits import edit, next_due, seen_dataset
 from service.schedule_schemas import (
@@ -146,12 +146,8 @@ def _added(context: Context, actor: str, key: str | None, body: object) -> Sched
         if schedule is not None:
             return schedule
         definition = read_definition(connection, context.settings, PROJECT, body, now)
-    with context.database.write() as connection:
-        schedule = made_before(connection, actor, key, body, schedules.get)  # meanwhile
-        if schedule is None:
-            schedule = _add(connection, actor, definition, now)
-            remember(connection, actor, key, body, schedule.id)
-    return schedule
+    with context.database.write() as connection:  # it may have been made meanwhile
+        return made_once(connection, actor, key, body, schedules.get, lambda: _add(connection, actor, definition, now))
 
 
 def _add(connection: Transaction, actor: str, definition: dict[str, Any], now: datetime) -> Schedule:
